@@ -1,0 +1,89 @@
+"""Settings -> adapters: the one place that names them together. Each adapter's library loads on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakeloop.domain.errors import UserError
+from lakeloop.settings import Settings
+
+if TYPE_CHECKING:
+    from lakeloop.ports.deployer import Deployer
+    from lakeloop.ports.generator import BatchGenerator
+    from lakeloop.ports.journal import RunJournal
+    from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
+    from lakeloop.ports.ledger import Ledger
+    from lakeloop.ports.models import ModelRegistry, RunTracker
+
+
+def lake(settings: Settings) -> Lake:
+    """Metadata and Arrow reads."""
+    from lakeloop.adapters.iceberg.lake import IcebergLake
+
+    return IcebergLake(settings)
+
+
+def ledger(settings: Settings) -> Ledger:
+    """The append-only Iceberg ledger."""
+    from lakeloop.adapters.iceberg.ledger import IcebergLedger
+
+    return IcebergLedger(settings)
+
+
+def batch_generator(settings: Settings, rows: int) -> BatchGenerator:
+    """In process while the batch is small, else Spark; the same rows either way."""
+    if rows <= settings.local_generation_rows:
+        from lakeloop.adapters.files.generator import FileBatchGenerator
+
+        return FileBatchGenerator(settings)
+    from lakeloop.adapters.spark.generator import SparkBatchGenerator
+
+    return SparkBatchGenerator(settings)
+
+
+def batch_publisher(settings: Settings) -> BatchPublisher:
+    """Write-audit-publish, in Spark."""
+    from lakeloop.adapters.spark.publisher import SparkBatchPublisher
+
+    return SparkBatchPublisher(settings)
+
+
+def feature_builder(settings: Settings) -> FeatureBuilder:
+    """Features of snapshot ranges, in Spark."""
+    from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
+
+    return SparkFeatureBuilder(settings)
+
+
+def run_tracker(settings: Settings) -> RunTracker:
+    """MLflow runs."""
+    from lakeloop.adapters.mlflow.tracker import MlflowRunTracker
+
+    return MlflowRunTracker(settings)
+
+
+def model_registry(settings: Settings) -> ModelRegistry:
+    """MLflow's registry."""
+    from lakeloop.adapters.mlflow.registry import MlflowModelRegistry
+
+    return MlflowModelRegistry(settings)
+
+
+def journal(settings: Settings) -> RunJournal:
+    """Documents of pipeline runs, on any file system that Arrow knows."""
+    from lakeloop.adapters.files.journal import FileJournal
+
+    return FileJournal(settings.journal)
+
+
+def deployer(settings: Settings, target: str) -> Deployer:
+    """The deployer of a target.
+
+    Raises:
+        UserError: this build has no such target.
+    """
+    if target != "local":
+        raise UserError(f"no deployer for target {target!r}", where="deployment.target", fix="use local")
+    from lakeloop.adapters.local.deployer import LocalDeployer
+
+    return LocalDeployer(settings)

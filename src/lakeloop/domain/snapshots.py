@@ -1,0 +1,78 @@
+"""Iceberg table metadata as values. Snapshot ids are strings: JSON and KFP numbers are doubles."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
+
+Operation = Literal["append", "replace", "overwrite", "delete", "unknown"]
+
+
+class Snapshot(Frozen):
+    """One commit of a table, as its metadata tells it."""
+
+    snapshot_id: str
+    parent_id: str | None = None
+    sequence_number: int = 0
+    timestamp_ms: int = 0
+    operation: Operation = "append"
+    schema_id: int | None = None
+    summary: dict[str, str] = Field(default_factory=dict)
+
+    def count(self, key: str) -> int | None:
+        """A numeric summary entry such as `added-records`; None where the writer left it out."""
+        value = self.summary.get(key)
+        return int(value) if value is not None and value.isdigit() else None
+
+
+class Column(Frozen):
+    """A field of a schema; `field_id` is what a rename keeps."""
+
+    field_id: int
+    name: str
+    type: str
+    required: bool = False
+
+
+class Ref(Frozen):
+    """A branch or tag."""
+
+    name: str
+    kind: Literal["branch", "tag"]
+    snapshot_id: str
+
+
+class TableState(Frozen):
+    """What the planner knows: everything in a table's current metadata, no data."""
+
+    name: str
+    table_uuid: str
+    format_version: int = 2
+    current_snapshot_id: str | None = None
+    snapshots: tuple[Snapshot, ...] = ()
+    refs: tuple[Ref, ...] = ()
+    schemas: dict[int, tuple[Column, ...]] = Field(default_factory=dict)
+    current_schema_id: int = 0
+    properties: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The current schema."""
+        return self.schemas.get(self.current_schema_id, ())
+
+
+class SnapshotRange(Frozen):
+    """`(from, to]` of one table: from exclusive and None for "from the first row", to inclusive."""
+
+    table: str
+    table_uuid: str
+    from_snapshot_id: str | None
+    to_snapshot_id: str
+
+    def range_id(self, feature_hash: str) -> str:
+        """Identity of this range's rows in a feature table: 16 hex digits."""
+        value = [self.table_uuid, self.from_snapshot_id, self.to_snapshot_id, feature_hash]
+        return sha256_hex(canonical_json(value))[:16]

@@ -1,0 +1,242 @@
+"""WHAT to train: one frozen value, read from one file in `conf/use_cases/`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from lakeloop.domain.base import Frozen
+from lakeloop.domain.features import FeatureSpec, named_features
+from lakeloop.domain.synthetic import SyntheticSource
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
+ColumnType = Literal["string", "boolean", "int", "long", "float", "double", "date", "timestamp"]
+
+
+class Table(Frozen):
+    """The Iceberg table that grows, as `namespace.table` in the configured catalog."""
+
+    name: TableName
+    key: tuple[str, ...] = Field(
+        min_length=1, description="Columns that identify a row; with event_time, its total order."
+    )
+    event_time: str = Field(description="Column (timestamp or date) that says when the row happened.")
+    columns: dict[str, ColumnType] = Field(
+        default_factory=dict,
+        description="Declared schema: required where lakeloop creates the table, checked where it exists.",
+    )
+    partition_by: tuple[str, ...] = Field(
+        default=(), description="Iceberg transforms, e.g. days(event_time)."
+    )
+
+
+class FilesSource(Frozen):
+    """New files are the batch. A relative path is relative to the use-case file's folder."""
+
+    kind: Literal["files"]
+    path: str = Field(
+        min_length=1, description="Glob, local or s3://; sorted by name, each file is taken once."
+    )
+    format: Literal["csv", "parquet", "json"] = "csv"
+    per_batch: Literal["all", "file"] = Field(
+        default="all", description="All new files at once, or one file a batch."
+    )
+    csv_delimiter: str = Field(default=",", min_length=1, max_length=1)
+    null_values: tuple[str, ...] = ("", "NA")
+
+
+class TableSource(Frozen):
+    """The table is written by somebody else; lakeloop only follows its snapshots."""
+
+    kind: Literal["table"]
+
+
+BatchSource = Annotated[SyntheticSource | FilesSource | TableSource, Field(discriminator="kind")]
+
+
+class Bounds(Frozen):
+    """Closed interval; an absent end is open."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is greater than max {self.max}")
+        return self
+
+
+class Expectations(Frozen):
+    """What a batch must satisfy before anybody may see it."""
+
+    not_null: tuple[str, ...] = ()
+    max_null_fraction: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    ranges: dict[str, Bounds] = Field(default_factory=dict)
+    allowed: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Column -> the only values it may have."
+    )
+    unique: tuple[str, ...] = Field(
+        default=(), description="Columns that are unique together, inside the batch."
+    )
+    rows: Bounds = Bounds(min=1)
+    label_rate: Bounds | None = Field(default=None, description="Share of positive labels.")
+    extra_columns: Literal["refuse", "drop"] = "refuse"
+
+
+class Label(Frozen):
+    """The column to predict; 1/true (or `positive`) is the positive class."""
+
+    column: str
+    positive: str | int | float | bool | None = None
+
+
+class Holdout(Frozen):
+    """The newest share of the newest range, by (event time, key), is never trained on before it is scored."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+
+
+class Window(Frozen):
+    """Which rows a training sees besides the newest range."""
+
+    policy: Literal["increment", "last_n", "full", "warm_start", "replay"] = "increment"
+    ranges: int = Field(default=3, ge=1, description="last_n: how many ranges, the newest included.")
+    fraction: float = Field(default=0.2, gt=0, le=1, description="replay: seeded share of the earlier rows.")
+
+
+class Train(Frozen):
+    """How the booster is made. `params` go to XGBoost as they are."""
+
+    engine: Literal["local", "spark"] = "local"
+    rounds: int = Field(default=200, ge=1, le=100_000)
+    early_stopping_rounds: int | None = Field(default=20, ge=1)
+    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    seed: int = Field(default=42, ge=0, le=2**31 - 1)
+    threads: int = Field(
+        default=0, ge=0, description="0: all cores. The booster's bytes do not depend on it."
+    )
+    workers: int = Field(default=2, ge=1, description="Spark tasks, with engine spark.")
+    window: Window = Window()
+    holdout: Holdout = Holdout()
+
+
+Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier"]
+
+
+class SliceGate(Frozen):
+    """No segment of this column may get worse by more than `max_regression`."""
+
+    column: str
+    max_regression: Annotated[float, Field(ge=0)] = 0.02
+    min_rows: int = Field(default=200, ge=10)
+
+
+class Gate(Frozen):
+    """When a challenger may replace the champion. Fails closed: no evidence, no promotion."""
+
+    metric: Metric = "roc_auc"
+    min_rows: int = Field(
+        default=500, ge=2, description="Holdout rows below which there is no verdict but 'reject'."
+    )
+    min_positives: int = Field(default=10, ge=1, description="Also of negatives.")
+    floor: float | None = Field(
+        default=None, description="Worst acceptable value of the metric, the first model included."
+    )
+    min_effect: float = Field(default=0.0, description="Improvement over the champion that is asked for.")
+    max_loss: float = Field(
+        default=0.0,
+        ge=0,
+        description="0: superiority, the interval of the difference lies above min_effect. >0: non-inferiority, it lies above -max_loss.",
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    bootstrap_samples: int = Field(default=1000, ge=100, le=100_000)
+    max_calibration_error: float | None = Field(default=None, gt=0, le=1)
+    slices: tuple[SliceGate, ...] = ()
+
+
+class SnapshotPolicy(Frozen):
+    """What to do when the new snapshots are not plain appends (the planner's policy)."""
+
+    min_rows: int = Field(
+        default=1, ge=0, description="Fewer new rows: nothing to do yet, the watermark stays."
+    )
+    on_overwrite: Literal["refuse", "changelog", "rebuild"] = "refuse"
+    on_delete: Literal["refuse", "changelog", "rebuild"] = "refuse"
+    on_expired_start: Literal["refuse", "rebuild"] = "refuse"
+    on_rollback: Literal["refuse", "rebuild"] = "refuse"
+    on_replaced_table: Literal["refuse", "rebuild"] = "refuse"
+    on_schema_change: Literal["refuse", "allow_added"] = "refuse"
+
+
+class Deployment(Frozen):
+    """Where the champion answers. `port` 0 picks a free one and keeps it."""
+
+    target: Literal["local", "kserve", "cai"] = "local"
+    endpoint: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,51}[a-z0-9])?$")] | None = None
+    port: int = Field(default=0, ge=0, le=65535)
+    prove_rows: int = Field(default=50, ge=1, le=10_000)
+    score_tolerance: float = Field(default=1e-6, ge=0)
+    timeout_seconds: int = Field(default=60, ge=1, le=3600)
+
+
+class UseCase(Frozen):
+    """One table, one model, one endpoint: all that lakeloop needs to know of them."""
+
+    name: Name
+    description: str = ""
+    table: Table
+    source: BatchSource
+    expectations: Expectations = Expectations()
+    label: Label
+    features: tuple[FeatureSpec, ...] = Field(min_length=1)
+    train: Train = Train()
+    gate: Gate = Gate()
+    snapshots: SnapshotPolicy = SnapshotPolicy()
+    deployment: Deployment = Deployment()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        named_features(self.features)
+        problems = list(self._undeclared()) + list(self._leaks())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _undeclared(self) -> list[str]:
+        declared = self.table.columns
+        if not declared:
+            return (
+                [] if self.source.kind == "table" else ["table.columns: declare the columns of the batches"]
+            )
+        places = [("table.key", c) for c in self.table.key]
+        places += [("table.event_time", self.table.event_time), ("label.column", self.label.column)]
+        places += [("features", f.column) for f in self.features if f.column]
+        places += [(f"expectations.{k}", c) for k, c in _named_in(self.expectations)]
+        places += [("gate.slices", s.column) for s in self.gate.slices]
+        return [f"{where}: column {c!r} is not in table.columns" for where, c in places if c not in declared]
+
+    def _leaks(self) -> list[str]:
+        return [
+            f"features: {f.name!r} is the label; a feature never sees it"
+            for f in self.features
+            if f.column == self.label.column
+        ]
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint's name: declared, or the use case's with dashes."""
+        return self.deployment.endpoint or self.name.replace("_", "-")
+
+
+def _named_in(expectations: Expectations) -> list[tuple[str, str]]:
+    groups = {
+        "not_null": expectations.not_null,
+        "max_null_fraction": expectations.max_null_fraction,
+        "ranges": expectations.ranges,
+        "allowed": expectations.allowed,
+        "unique": expectations.unique,
+    }
+    return [(group, column) for group, columns in groups.items() for column in columns]

@@ -1,0 +1,36 @@
+"""Redeploy: prove, shift, verify, roll back; one contract for every target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from lakeloop.domain.rollout import Candidate, Identity
+
+
+class Deployer(Protocol):
+    """A place where a model answers. Every call is safe to repeat."""
+
+    def live(self, endpoint: str) -> Identity | None:
+        """What answers now, asked of the endpoint itself; None where nothing does."""
+
+    def start(self, endpoint: str, candidate: Candidate) -> str:
+        """Start the candidate beside what serves, without traffic; its handle."""
+
+    def predict(self, endpoint: str, handle: str, rows: Sequence[dict[str, Any]]) -> list[float]:
+        """Scores of the candidate behind `handle` (no live traffic is touched)."""
+
+    def shift(self, endpoint: str, handle: str) -> str:
+        """Send the endpoint's traffic to the candidate, no request failed; the endpoint's URL."""
+
+    def ask(self, endpoint: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """The live endpoint's whole answer to rows."""
+
+    def roll_back(self, endpoint: str, handle: str) -> None:
+        """Back to what served before `shift`; the candidate stops."""
+
+    def finish(self, endpoint: str, handle: str) -> None:
+        """Stop what served before; keep what is needed to go back."""
+
+    def stop(self, endpoint: str) -> bool:
+        """End the endpoint; False where nothing ran."""

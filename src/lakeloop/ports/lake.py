@@ -1,0 +1,61 @@
+"""The lake: Iceberg tables, seen by role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from lakeloop.domain.batch import Batch, IngestResult
+from lakeloop.domain.lineage import TrainingSet
+from lakeloop.domain.plan import Plan
+from lakeloop.domain.snapshots import TableState
+from lakeloop.domain.use_case import UseCase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Lake(Protocol):
+    """Metadata, refs and Arrow reads; never a JVM."""
+
+    def table_state(self, table: str) -> TableState | None:
+        """Current metadata, or None where the table does not exist."""
+
+    def read_batches(
+        self,
+        table: str,
+        snapshot_id: str,
+        columns: Sequence[str] | None = None,
+        range_ids: Sequence[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows at a snapshot, in no particular order; `range_ids` keeps the rows whose `_range_id` is among them."""
+
+    def pin(self, table: str, tag: str, snapshot_id: str) -> None:
+        """Make `tag` hold the snapshot; the same pin again is a no-op.
+
+        Raises:
+            ConflictError: the tag holds another snapshot.
+        """
+
+    def unpin(self, table: str, tag: str) -> None:
+        """Remove the tag; an absent one is a no-op."""
+
+
+class BatchPublisher(Protocol):
+    """Write-audit-publish (engine: Spark; an in-process one may join it)."""
+
+    def publish(self, use_case: UseCase, batch: Batch, attempt: str) -> IngestResult:
+        """Stage on a branch, audit, fast-forward main; exactly once by `batch.batch_id`.
+
+        A refused batch comes back as outcome `refused` with its broken rules, and is kept in quarantine.
+
+        Raises:
+            UserError: the batch cannot be read or does not have the declared columns and types; nothing was written.
+        """
+
+
+class FeatureBuilder(Protocol):
+    """Computes feature rows of snapshot ranges into the feature table, each range exactly once."""
+
+    def build(self, use_case: UseCase, plan: Plan) -> TrainingSet:
+        """Rows of the plan's range, and of the earlier ranges that the window policy asks for."""

@@ -1,0 +1,102 @@
+"""WHERE lakeloop runs: read from LAKELOOP_* variables, never from a use case."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Places and engines. Everything defaults to the embedded set-up below `home`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LAKELOOP_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    home: Path = Field(default=Path(".lakeloop"), description="Folder of the embedded set-up.")
+    catalog_name: str = Field(default="lake", pattern=r"^[a-z][a-z0-9_]*$")
+    iceberg_catalog: dict[str, str] = Field(
+        default_factory=dict,
+        description="pyiceberg's catalog properties, untouched (JSON). Empty: SQLite below home.",
+    )
+    spark_catalog: dict[str, str] = Field(
+        default_factory=dict,
+        description="Spark's catalog properties, untouched (JSON), without the spark.sql.catalog.NAME prefix.",
+    )
+    warehouse_uri: str = ""
+    staging_uri: str = ""
+    journal_uri: str = ""
+    spark_master: str = "local[*]"
+    spark_conf: dict[str, str] = Field(
+        default_factory=dict, description="Spark properties, untouched (JSON)."
+    )
+    spark_packages: tuple[str, ...] = (
+        "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0",
+        "org.xerial:sqlite-jdbc:3.50.3.0",
+    )
+    spark_jars_folder: Path | None = Field(
+        default=None, description="Where the packages lie; an image bakes them in."
+    )
+    local_generation_rows: int = Field(
+        default=2_000_000, description="Synthetic batches up to this size need no JVM."
+    )
+    mlflow_tracking_uri: str = ""
+    mlflow_artifact_uri: str = ""
+    git_commit: str = "unknown"
+    image_digest: str = "embedded"
+    pipeline_run_by: str = ""
+
+    @cached_property
+    def root(self) -> Path:
+        """`home`, absolute."""
+        return self.home.expanduser().resolve()
+
+    @property
+    def embedded_catalog_path(self) -> Path:
+        """The SQLite file that Spark and pyiceberg share."""
+        return self.root / "catalog.db"
+
+    @property
+    def warehouse(self) -> str:
+        """URI below which new tables lie."""
+        return self.warehouse_uri or (self.root / "warehouse").as_uri()
+
+    @property
+    def staging(self) -> str:
+        """URI below which batches wait to be ingested, and refused ones are kept."""
+        return self.staging_uri or (self.root / "staging").as_uri()
+
+    @property
+    def journal(self) -> str:
+        """URI of the run journal."""
+        return self.journal_uri or (self.root / "journal").as_uri()
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry URI."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def artifact_uri(self) -> str:
+        """Where new MLflow experiments keep artifacts (embedded; a server has its own)."""
+        return self.mlflow_artifact_uri or (self.root / "mlartifacts").as_uri()
+
+    @property
+    def jars_folder(self) -> Path:
+        """Folder of Spark's extra jars, shared by every home of this user."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return self.spark_jars_folder or cache / "lakeloop" / "jars"
+
+    @property
+    def endpoints_folder(self) -> Path:
+        """State of local endpoints."""
+        return self.root / "endpoints"
+
+    @property
+    def runs_folder(self) -> Path:
+        """Run folders of the process runner."""
+        return self.root / "runs"

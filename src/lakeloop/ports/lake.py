@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lakeloop.domain.batch import Batch, IngestResult
 from lakeloop.domain.lineage import TrainingSet
@@ -27,8 +27,18 @@ class Lake(Protocol):
         snapshot_id: str,
         columns: Sequence[str] | None = None,
         range_ids: Sequence[str] | None = None,
+        where: Mapping[str, Sequence[Any]] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Rows at a snapshot, in no particular order; `range_ids` keeps the rows whose `_range_id` is among them."""
+        """Rows at a snapshot, in no particular order.
+
+        Args:
+            table: `namespace.table`.
+            snapshot_id: the snapshot.
+            columns: only these.
+            range_ids: only rows whose `_range_id` is among them.
+            where: only rows whose value is among the listed ones, in every column named; files and row groups
+                whose bounds exclude all listed values are not read, so that few rows of a huge table are cheap.
+        """
 
     def pin(self, table: str, tag: str, snapshot_id: str) -> None:
         """Make `tag` hold the snapshot; the same pin again is a no-op.

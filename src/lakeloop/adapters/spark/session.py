@@ -1,0 +1,171 @@
+"""A Spark session on the configured Iceberg catalog, started as fast as Spark allows and stopped at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakeloop.adapters.spark import class_archive
+from lakeloop.adapters.spark.jars import ensure_jars
+from lakeloop.adapters.spark.java import java_home
+from lakeloop.domain.errors import LakeloopError
+from lakeloop.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SMALL_ROWS = 1_000_000
+_LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
+_CATALOG = "org.apache.iceberg.spark.SparkCatalog"
+_EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
+
+
+@contextmanager
+def spark_session(
+    settings: Settings, app_name: str, rows: int | None = None, *, archive_to: Path | None = None
+) -> Iterator[SparkSession]:
+    """A session that is stopped at the end; its JVM ends with this process.
+
+    Args:
+        settings: master, catalog and Spark properties; `spark_conf` wins over every default here.
+        app_name: shown by a cluster.
+        rows: how many rows the job handles, where known. Up to `SMALL_ROWS` the JVM compiles with C1 only: the job
+            is over before C2's code would pay for itself. Larger or unknown: the JVM's own choice.
+        archive_to: record the loaded classes into this file when the JVM ends.
+
+    Raises:
+        UserError: no suitable Java, or the jars cannot be fetched.
+        LakeloopError: Spark did not start.
+    """
+    _prepare_environment(settings)
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in spark_properties(settings, rows, archive_to).items():
+        builder = builder.config(key, value)
+    try:
+        session = builder.getOrCreate()
+    except PySparkException as error:
+        raise LakeloopError(
+            f"Spark did not start: {error}", where=settings.spark_master, fix="see the lines above"
+        ) from error
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+def spark_properties(settings: Settings, rows: int | None, archive_to: Path | None = None) -> dict[str, str]:
+    """Every property of the session; what the settings say comes last and wins."""
+    jars = ensure_jars(settings)
+    return {
+        "spark.master": settings.spark_master,
+        **_quiet(settings),
+        **(_local(settings, rows) if is_local(settings.spark_master) else _cluster(jars)),
+        "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
+        "spark.driver.extraJavaOptions": " ".join(_java_options(settings, jars, rows, archive_to)),
+        **_catalog(settings),
+        **settings.spark_conf,
+    }
+
+
+def is_local(master: str) -> bool:
+    """Whether everything runs in the driver's JVM."""
+    return master.startswith("local")
+
+
+def local_cores(master: str) -> int:
+    """Cores of a local master: `local`, `local[4]`, `local[*]`."""
+    inside = master.partition("[")[2].rstrip("]").split(",")[0]
+    if inside == "*":
+        return os.cpu_count() or 1
+    return int(inside) if inside.isdigit() else 1
+
+
+def _quiet(settings: Settings) -> dict[str, str]:
+    return {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.eventLog.enabled": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.warehouse.dir": (settings.root / "spark-warehouse").as_uri(),
+        "spark.sql.extensions": _EXTENSIONS,
+    }
+
+
+def _local(settings: Settings, rows: int | None) -> dict[str, str]:
+    cores = local_cores(settings.spark_master)
+    small = rows is not None and rows <= SMALL_ROWS
+    return {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "1g" if small else f"{_large_memory_gigabytes()}g",
+        "spark.sql.shuffle.partitions": str(cores if small else 16 * cores),
+        "spark.default.parallelism": str(cores),
+        "spark.sql.adaptive.enabled": "false" if small else "true",
+        "spark.sql.codegen.wholeStage": "false" if small else "true",
+        "spark.shuffle.compress": "false" if small else "true",
+    }
+
+
+def _large_memory_gigabytes() -> int:
+    """A quarter of the machine's memory, 1 to 8 GB: Spark spills the rest."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 1
+    return max(1, min(8, total // 4 // 2**30))
+
+
+def _cluster(jars: list[Path]) -> dict[str, str]:
+    """Executors get the jars from the driver; their image may have them, too."""
+    return {"spark.jars": ",".join(map(str, jars))}
+
+
+def _java_options(
+    settings: Settings, jars: list[Path], rows: int | None, archive_to: Path | None
+) -> list[str]:
+    options = ["-XX:-UsePerfData", f"-Dlog4j2.configurationFile={_LOG_CONFIGURATION.as_uri()}"]
+    options += ["-Duser.timezone=UTC", "-Djava.net.preferIPv4Stack=true"]
+    if not is_local(settings.spark_master):
+        return options
+    if rows is not None and rows <= SMALL_ROWS:
+        options += ["-XX:TieredStopAtLevel=1"]
+    return [*options, "-XX:+UseSerialGC", *class_archive.java_options(settings, jars, archive_to)]
+
+
+def _catalog(settings: Settings) -> dict[str, str]:
+    prefix = f"spark.sql.catalog.{settings.catalog_name}"
+    declared: Mapping[str, str] = settings.spark_catalog or _embedded_catalog(settings)
+    return {prefix: _CATALOG} | {f"{prefix}.{key}": value for key, value in declared.items()}
+
+
+def _embedded_catalog(settings: Settings) -> dict[str, str]:
+    """The SQLite file that pyiceberg's SqlCatalog uses, in the schema that both know."""
+    settings.embedded_catalog_path.parent.mkdir(parents=True, exist_ok=True)
+    return {
+        "catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
+        "uri": f"jdbc:sqlite:{settings.embedded_catalog_path}?busy_timeout=30000",
+        "warehouse": settings.warehouse,
+        "jdbc.schema-version": "V1",
+        "cache-enabled": "false",
+        "clients": "1",
+    }
+
+
+def _prepare_environment(settings: Settings) -> None:
+    """What the start scripts of pip's pyspark read; set for this process's children only."""
+    import pyspark
+
+    os.environ["JAVA_HOME"] = str(java_home())
+    os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    if is_local(settings.spark_master):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")

@@ -1,0 +1,107 @@
+# Everything a person or CI does here. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+UV_VERSION := 0.13.8
+PYTHON ?= python3
+USE_CASE ?= card_fraud
+ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+UV := .tools/bin/uv
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+JARS := $(or $(LAKELOOP_SPARK_JARS_FOLDER),$(CACHE)/lakeloop/jars)
+SYNCED := .venv/.synced
+FETCHED := $(JARS)/.fetched
+TESTS := tests/unit tests/contract tests/golden tests/integration tests/faults
+
+##@ Use it
+
+.PHONY: run
+run: setup ## Land the next batch, train, judge, redeploy (USE_CASE=card_fraud, ARGS="--rows 50000")
+	@$(BIN)/lakeloop run $(USE_CASE) $(ARGS)
+
+.PHONY: stop
+stop: ## End every local endpoint
+	@if [ -x $(BIN)/lakeloop ]; then $(BIN)/lakeloop stop --all; else echo "nothing is set up, nothing runs"; fi
+
+.PHONY: demo-flights
+demo-flights: setup ## Second walk-through: the flights of 2013, twelve monthly batches, table and plot
+	@$(BIN)/python scripts/demo_flights.py $(ARGS)
+
+##@ Set it up
+
+.PHONY: setup
+setup: $(SYNCED) java $(FETCHED) ## Environment from the lock file, Java, Spark's jars; instant when there is nothing to do
+
+.PHONY: java
+java:
+	@bash scripts/ensure_java.sh
+
+$(UV):
+	@echo "== uv $(UV_VERSION), into .tools"
+	@bash scripts/install_uv.sh "$(PYTHON)" "$(UV_VERSION)"
+
+$(SYNCED): uv.lock pyproject.toml | $(UV)
+	@echo "== Python environment from uv.lock, into .venv (about 1 GB the first time)"
+	@$(UV) sync --locked --extra all
+	@touch $@
+
+$(FETCHED): $(SYNCED)
+	@echo "== Spark's Iceberg and SQLite jars, into $(JARS)"
+	@$(BIN)/python -m lakeloop.adapters.spark.jars
+	@mkdir -p $(JARS) && touch $@
+
+##@ Check it
+
+.PHONY: test
+test: lint ## All that CI runs: lint, types, layers, then unit, contract, golden, integration and fault tests
+	@$(BIN)/pytest $(TESTS) $(PYTEST_ARGS)
+
+.PHONY: test-fast
+test-fast: setup ## Unit, contract and golden tests that need no JVM
+	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark" $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup ## Ruff, formatting, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: setup ## Ratios: loop overhead, 1x and 50x history, Iceberg to booster against toPandas
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+##@ Change it
+
+.PHONY: fmt
+fmt: setup ## Format, and fix what ruff can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: compile
+compile: setup ## Recompile every pipelines/*/pipeline.py to the pipeline.yaml beside it
+	@$(BIN)/python -m scripts.golden pipelines
+
+.PHONY: golden
+golden: compile ## Rewrite all that is generated and committed: the pipelines and the use case's JSON schema
+	@$(BIN)/python -m scripts.golden schema
+
+.PHONY: clean
+clean: stop ## Remove caches and the embedded set-up (LAKELOOP_HOME or .lakeloop); keeps .venv and .tools
+	@home="$${LAKELOOP_HOME:-.lakeloop}"; if [ -e "$$home/runs" ] || [ -e "$$home/catalog.db" ]; then rm -rf "$$home"; fi
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path "./.venv/*" -not -path "./.tools/*" -prune -exec rm -rf {} +
+
+##@ Help
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

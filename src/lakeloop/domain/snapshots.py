@@ -8,6 +8,9 @@ from pydantic import Field
 
 from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
 
+RANGE_ID_COLUMN = "_range_id"
+_LONGEST_COUNT = 19  # digits of the largest 64-bit integer
+
 Operation = Literal["append", "replace", "overwrite", "delete", "unknown"]
 
 
@@ -25,7 +28,9 @@ class Snapshot(Frozen):
     def count(self, key: str) -> int | None:
         """A numeric summary entry such as `added-records`; None where the writer left it out."""
         value = self.summary.get(key)
-        return int(value) if value is not None and value.isdigit() else None
+        if value is None or len(value) > _LONGEST_COUNT or not (value.isascii() and value.isdecimal()):
+            return None
+        return int(value)
 
 
 class Column(Frozen):

@@ -12,7 +12,7 @@ MODEL_FILES = (BOOSTER_FILE, ENCODING_FILE)
 
 
 def model_digest(files: Mapping[str, bytes]) -> str:
-    """Lower-case hex SHA-256 over the model's files, sorted by name; each as name, NUL, length (8 bytes, big endian), bytes.
+    """Lower-case hex SHA-256 over the sorted files: each as name, NUL, length (8 bytes, big endian), bytes.
 
     Args:
         files: content by name; only `MODEL_FILES` count.

@@ -1,9 +1,15 @@
-"""Raw columns -> feature columns, as Spark computed them for training; in DuckDB over Arrow."""
+"""Raw columns -> feature columns, with the values that Spark computed for training.
+
+Plain columns stay in Arrow; only expressions go through DuckDB, all of them in one query. Where the two
+engines may disagree about the undefined (1/0, ln of a negative number), DuckDB answers NULL as Spark does; any
+other difference is what a rollout's proof finds.
+"""
 
 from __future__ import annotations
 
 import functools
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 from lakeloop.domain.errors import UserError
@@ -14,10 +20,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PER_THREAD = threading.local()
+_SETTINGS = (
+    "SET GLOBAL TimeZone = 'UTC'",
+    "SET GLOBAL ieee_floating_point_ops = false",
+    "SET GLOBAL error_on_division_by_zero = false",
+    "SET GLOBAL enable_external_access = false",
+    "SET GLOBAL lock_configuration = true",
+)
 
 
 def raw_to_features(table: pa.Table, encoding: FeatureEncoding) -> pa.Table:
-    """Feature columns, named as the features and in their order: doubles, and text for categories.
+    """Feature columns, named as the features and in their order.
 
     Args:
         table: raw columns, at least `encoding.source_columns`.
@@ -26,41 +39,62 @@ def raw_to_features(table: pa.Table, encoding: FeatureEncoding) -> pa.Table:
     Raises:
         UserError: a raw column is missing, or an expression cannot be evaluated.
     """
+    import pyarrow as pa
+
     missing = [name for name in encoding.source_columns if name not in table.schema.names]
     if missing:
         raise UserError(f"column {missing[0]!r} is missing", where="rows", fix="send it, or null")
-    if all(feature.column == feature.name for feature in encoding.features):
-        return table.select([feature.name for feature in encoding.features])
-    return _query(table, feature_query(encoding.features))
+    computed = evaluate(table, tuple(f for f in encoding.features if f.expression))
+    columns = [_plain(table, f) if f.column else computed.column(f.name) for f in encoding.features]
+    return pa.table(columns, names=encoding.names)
 
 
-@functools.lru_cache(maxsize=64)
-def feature_query(features: tuple[EncodedFeature, ...]) -> str:
-    """DuckDB SQL that computes the features from a relation named `raw`."""
-    return f"SELECT {', '.join(map(_selected, features))} FROM raw"  # noqa: S608 - the model's own text
+def evaluate(table: pa.Table, features: tuple[EncodedFeature, ...]) -> pa.Table:
+    """Expression features over the rows of `table`: doubles, and text for categories.
 
-
-def _selected(feature: EncodedFeature) -> str:
-    source = _quoted(feature.column) if feature.column else f"({feature.expression})"
-    type_ = "VARCHAR" if feature.type == "categorical" else "DOUBLE"
-    return f"CAST({source} AS {type_}) AS {_quoted(feature.name)}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _query(table: pa.Table, query: str) -> pa.Table:
+    Raises:
+        UserError: DuckDB cannot evaluate an expression over these columns.
+    """
+    if not features:
+        return table.select([])
     import duckdb
 
     connection = _connection()
     connection.register("raw", table)
     try:
-        return connection.execute(query).to_arrow_table()
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            return connection.execute(feature_query(features)).to_arrow_table()
     except duckdb.Error as error:
-        raise UserError(f"{error}", where="feature expressions", fix="check the rows' types") from error
+        names = ", ".join(f.name for f in features)
+        raise UserError(f"{error}", where=f"features {names}", fix="check the expression") from error
     finally:
         connection.unregister("raw")
+
+
+@functools.lru_cache(maxsize=64)
+def feature_query(features: tuple[EncodedFeature, ...]) -> str:
+    """DuckDB SQL that computes the expressions from a relation named `raw`."""
+    return f"SELECT {', '.join(map(_selected, features))} FROM raw"  # noqa: S608 - the model's own text
+
+
+def _plain(table: pa.Table, feature: EncodedFeature) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = table.column(feature.column)
+    if feature.type == "numeric" and pa.types.is_timestamp(values.type):
+        micros = pc.cast(pc.cast(values, pa.timestamp("us", values.type.tz)), pa.int64())
+        return pc.divide(pc.cast(micros, pa.float64()), 1e6)
+    return values
+
+
+def _selected(feature: EncodedFeature) -> str:
+    type_ = "VARCHAR" if feature.type == "categorical" else "DOUBLE"
+    return f"TRY(CAST(({feature.expression}) AS {type_})) AS {_quoted(feature.name)}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
@@ -68,6 +102,9 @@ def _connection() -> duckdb.DuckDBPyConnection:
     if not hasattr(_PER_THREAD, "connection"):
         import duckdb
 
-        _PER_THREAD.connection = duckdb.connect(":memory:", config={"threads": 1})
-    connection: duckdb.DuckDBPyConnection = _PER_THREAD.connection
-    return connection
+        connection = duckdb.connect(":memory:", config={"threads": 1})
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        _PER_THREAD.connection = connection
+    kept: duckdb.DuckDBPyConnection = _PER_THREAD.connection
+    return kept

@@ -1,0 +1,67 @@
+"""A server process of lakeloop: its socket, the file that says where it listens, and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+GRACE_SECONDS = 20
+KEEP_ALIVE_SECONDS = 75
+"""Longer than any client here keeps an idle connection: no server closes one that is about to be used."""
+
+AsgiApp = Callable[..., Awaitable[None]]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one.
+
+    Raises:
+        OSError: the port is taken, or not allowed.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def announce(port_file: Path | None, listener: socket.socket) -> None:
+    """Write `{"pid", "port"}` atomically, so that a reader never sees half of it."""
+    if port_file is None:
+        return
+    record = {"pid": os.getpid(), "port": listener.getsockname()[1]}
+    replace_file(port_file, json.dumps(record))
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file's content atomically and durably."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def serve(app: AsgiApp | Any, listener: socket.socket) -> None:
+    """Answer until SIGTERM or SIGINT; requests in flight are finished first, for at most `GRACE_SECONDS`."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        lifespan="off",
+        ws="none",
+    )
+    uvicorn.Server(config).run(sockets=[listener])

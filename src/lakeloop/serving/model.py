@@ -1,0 +1,105 @@
+"""A model folder, checked and loaded: what the predictor answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from lakeloop.domain.encoding import encode
+from lakeloop.domain.errors import LakeloopError
+from lakeloop.domain.features import FeatureEncoding
+from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE, IDENTITY_FILE, MODEL_FILES, model_digest
+from lakeloop.domain.rollout import Identity
+from lakeloop.serving.expressions import raw_to_features
+from lakeloop.serving.rows import known_type, to_arrow
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xgboost
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A booster with its encoding and identity."""
+
+    booster: xgboost.Booster
+    encoding: FeatureEncoding
+    identity: Identity
+
+    def scores(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:
+        """Scores [rows] of parsed raw rows (`lakeloop.serving.rows.parse_request`), in their order."""
+        features = raw_to_features(to_arrow(rows, self.encoding.source_columns), self.encoding)
+        answer: np.ndarray[Any, Any] = self.booster.inplace_predict(encode(features, self.encoding))
+        return [float(score) for score in answer]
+
+
+def load(folder: Path) -> ServedModel:
+    """The model of a folder.
+
+    Raises:
+        LakeloopError: a file is missing or unreadable, the bytes do not have identity.json's digest, or the
+            booster's features are not the encoding's, in its order.
+    """
+    files = _read(folder, (*MODEL_FILES, IDENTITY_FILE))
+    try:
+        identity = Identity.model_validate_json(files[IDENTITY_FILE])
+        encoding = FeatureEncoding.model_validate_json(files[ENCODING_FILE])
+    except ValidationError as error:
+        raise LakeloopError(f"cannot be read: {error}", where=str(folder)) from error
+    _check_digest(folder, files, identity)
+    booster = _booster(folder, files[BOOSTER_FILE])
+    _check_features(folder, booster, encoding)
+    return ServedModel(booster, encoding, identity)
+
+
+def _read(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+    try:
+        return {name: (folder / name).read_bytes() for name in names}
+    except OSError as error:
+        raise LakeloopError(
+            f"the model folder is incomplete: {error}", where=str(folder), fix="deploy it again"
+        ) from error
+
+
+def _check_digest(folder: Path, files: Mapping[str, bytes], identity: Identity) -> None:
+    digest = model_digest(files)
+    if digest != identity.model_digest:
+        raise LakeloopError(
+            f"the model's bytes have digest {digest}, its identity says {identity.model_digest}",
+            where=str(folder),
+            fix="the files were changed after registration: deploy the registered version again",
+        )
+
+
+def _booster(folder: Path, content: bytes) -> xgboost.Booster:
+    import xgboost
+
+    try:
+        booster = xgboost.Booster(model_file=bytearray(content))
+    except xgboost.core.XGBoostError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise LakeloopError(f"XGBoost cannot load the booster: {reason}", where=str(folder)) from error
+    return booster
+
+
+def _check_features(folder: Path, booster: xgboost.Booster, encoding: FeatureEncoding) -> None:
+    if booster.feature_names != encoding.names:
+        raise LakeloopError(
+            f"the booster's features {booster.feature_names} are not the encoding's {encoding.names}",
+            where=str(folder),
+            fix="train the model again",
+        )
+    unknown = {c: t for c, t in encoding.source_columns.items() if not known_type(t)}
+    if unknown:
+        raise LakeloopError(f"columns of types that JSON cannot carry: {unknown}", where=str(folder))
+
+
+def xgboost_version() -> str:
+    """The version of the XGBoost that answers."""
+    import xgboost
+
+    return str(xgboost.__version__)

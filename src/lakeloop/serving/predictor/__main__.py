@@ -1,0 +1,48 @@
+"""`python -m lakeloop.serving.predictor`: the server process of one model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lakeloop.domain.errors import LakeloopError
+from lakeloop.serving.listener import announce, bind, serve
+from lakeloop.serving.model import load
+
+
+def main() -> int:
+    """Load and check the model, open the port, answer until SIGTERM; the exit code."""
+    options = _options()
+    _skip_scikit_learn()
+    try:
+        model = load(options.model_folder)
+        listener = bind(options.host, options.port)
+    except (LakeloopError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        return 1
+    from lakeloop.serving.predictor.app import build_app
+
+    app = build_app(model)
+    announce(options.port_file, listener)
+    serve(app, listener)
+    return 0
+
+
+def _skip_scikit_learn() -> None:
+    # XGBoost imports scikit-learn, and pandas with it, where they are installed: seconds that this process never
+    # uses. None in sys.modules is Python's documented "not installed", a case that XGBoost supports.
+    sys.modules["sklearn"] = None  # type: ignore[assignment]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m lakeloop.serving.predictor", description=__doc__)
+    parser.add_argument("--model-folder", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--port-file", type=Path, help="where to write pid and port as JSON, once it answers")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Raw rows as callers send them: checked against the model's source columns, then typed as in the table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_ROWS = 10_000
+_INT_BOUNDS = {"int": 2**31, "long": 2**63}
+
+
+class InvalidRequest(Exception):  # noqa: N818 - a caller's mistake, answered with 422
+    """The request cannot be answered; the text names row and column and says what was expected."""
+
+
+def parse_request(body: bytes, columns: Mapping[str, str], max_rows: int = MAX_ROWS) -> list[dict[str, Any]]:
+    """Rows of a `{"rows": [{column: value}]}` body, values in Python types by column type.
+
+    Args:
+        body: JSON, as sent.
+        columns: every column that a row must have -> its type; null is allowed as a value.
+        max_rows: more are refused.
+
+    Raises:
+        InvalidRequest: not JSON, other keys, no rows, too many, a missing or unknown column, a wrong type.
+    """
+    try:
+        request = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from error
+    if not isinstance(request, dict) or set(request) != {"rows"} or not isinstance(request["rows"], list):
+        raise InvalidRequest('the body must be an object with one key: {"rows": [{column: value, ...}]}')
+    rows = request["rows"]
+    if not rows:
+        raise InvalidRequest("rows is empty: send at least one row")
+    if len(rows) > max_rows:
+        raise InvalidRequest(f"{len(rows)} rows are more than the {max_rows} allowed in one request")
+    return [_row(index, row, columns) for index, row in enumerate(rows)]
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON; send null for an absent number")
+
+
+def _row(index: int, row: Any, columns: Mapping[str, str]) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise InvalidRequest(f"row {index}: must be an object of column: value, not {_kind(row)}")
+    if row.keys() != columns.keys():
+        missing = [c for c in columns if c not in row]
+        unknown = [str(c)[:64] for c in row if c not in columns]
+        problems = [f"missing column {c!r}" for c in missing] + [f"unknown column {c!r}" for c in unknown]
+        raise InvalidRequest(f"row {index}: {', '.join(problems[:10])}; expected {', '.join(columns)}")
+    return {name: _value(index, name, type_, row[name]) for name, type_ in columns.items()}
+
+
+def _value(index: int, name: str, type_: str, value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        return _PARSERS[base_type(type_)](value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidRequest(f"row {index}, column {name!r}: expected {type_}, got {_kind(value)}") from error
+
+
+def base_type(type_: str) -> str:
+    """`decimal(9, 2)` -> decimal, and so on; Iceberg's and the use case's names."""
+    return type_.split("(", maxsplit=1)[0].strip().lower()
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "the text", bool: "the boolean", type(None): "null"}
+    name = names.get(type(value), "the number")
+    return name if isinstance(value, dict | list) or value is None else f"{name} {json.dumps(value)[:80]}"
+
+
+def _integer(bits: str) -> Callable[[Any], int]:
+    bound = _INT_BOUNDS[bits]
+
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            raise TypeError
+        if not -bound <= value < bound:
+            raise ValueError
+        return int(value)
+
+    return parse
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _exactly(kind: type) -> Callable[[Any], Any]:
+    def parse(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise TypeError
+        return value
+
+    return parse
+
+
+def _timestamp(value: Any) -> datetime:
+    parsed = datetime.fromisoformat(value)
+    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "string": _exactly(str),
+    "uuid": _exactly(str),
+    "boolean": _exactly(bool),
+    "int": _integer("int"),
+    "long": _integer("long"),
+    "float": _number,
+    "double": _number,
+    "decimal": _number,
+    "date": date.fromisoformat,
+    "timestamp": _timestamp,
+    "timestamptz": _timestamp,
+}
+
+
+def known_type(type_: str) -> bool:
+    """Whether a column of this type can be sent as JSON."""
+    return base_type(type_) in _PARSERS
+
+
+def json_schema(columns: Mapping[str, str]) -> dict[str, Any]:
+    """JSON schema of a request body, for the server's own documentation."""
+    row = {
+        "type": "object",
+        "properties": {
+            name: {"type": [_JSON_TYPES.get(base_type(t), "string"), "null"]} for name, t in columns.items()
+        },
+        "required": list(columns),
+        "additionalProperties": False,
+    }
+    rows = {"type": "array", "minItems": 1, "maxItems": MAX_ROWS, "items": row}
+    return {
+        "type": "object",
+        "properties": {"rows": rows},
+        "required": ["rows"],
+        "additionalProperties": False,
+    }
+
+
+_JSON_TYPES = {
+    "boolean": "boolean",
+    "int": "integer",
+    "long": "integer",
+    "float": "number",
+    "double": "number",
+    "decimal": "number",
+}
+
+
+def to_arrow(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pa.Table:
+    """Rows as Arrow columns [rows], typed as in the source table (a decimal as double)."""
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(),
+        "uuid": pa.string(),
+        "boolean": pa.bool_(),
+        "int": pa.int32(),
+        "long": pa.int64(),
+        "float": pa.float32(),
+        "double": pa.float64(),
+        "decimal": pa.float64(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us"),
+        "timestamptz": pa.timestamp("us", "UTC"),
+    }
+    arrays = [pa.array([row[name] for row in rows], types[base_type(t)]) for name, t in columns.items()]
+    return pa.table(arrays, names=list(columns))

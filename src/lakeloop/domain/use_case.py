@@ -216,7 +216,9 @@ class UseCase(Frozen):
         places += [("features", f.column) for f in self.features if f.column]
         places += [(f"expectations.{k}", c) for k, c in _named_in(self.expectations)]
         places += [("gate.slices", s.column) for s in self.gate.slices]
-        return [f"{where}: column {c!r} is not in table.columns" for where, c in places if c not in declared]
+        missing = [f"{where}: column {c!r} is not in table.columns" for where, c in places if c not in declared]
+        made = self.source.mismatches(declared, self.label.column) if self.source.kind == "synthetic" else []
+        return missing + made
 
     def _leaks(self) -> list[str]:
         return [

@@ -1,0 +1,1 @@
+"""Synthetic rows: pure functions of (use case, batch number, row numbers, plants)."""

@@ -1,0 +1,145 @@
+"""Start one process, watch it, and stop it with all its children: the only place that does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+PROGRESS_MARK: Final = "::progress::"
+_LOOK_SECONDS: Final = 0.1
+_ORPHAN_GRACE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A process to start; both its streams go to the log."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: Path
+    log_path: Path
+    timeout_seconds: float | None
+    grace_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended; `code` is negative for a signal, None when it could not be started."""
+
+    why: Literal["exited", "timed_out", "cancelled", "not_started"]
+    code: int | None
+    problem: str = ""
+
+
+async def run_process(
+    command: Command,
+    stop: asyncio.Event,
+    on_start: Callable[[int], None],
+    on_progress: Callable[[str], None],
+) -> Exit:
+    """Run to the end, to the time-out, or until `stop` is set; whatever is left of its group ends with it.
+
+    The process leads a new group: a server meant to outlive its step has to start its own session.
+    """
+    with command.log_path.open("ab") as log:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=command.cwd,
+                env=dict(command.env),
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            return Exit("not_started", None, f"{command.argv[0]}: {error}")
+    on_start(process.pid)
+    watcher = asyncio.create_task(_follow(command.log_path, on_progress))
+    rest = signal.SIGKILL
+    try:
+        ended = await _wait(process, command, stop)
+        # A JVM that is already leaving may run its shutdown hooks.
+        rest = signal.SIGTERM if ended.why == "exited" else signal.SIGKILL
+        return ended
+    finally:
+        # Also reached when this coroutine is cancelled: nothing of the group may stay behind.
+        signal_group(process.pid, rest)
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+
+
+async def _wait(process: asyncio.subprocess.Process, command: Command, stop: asyncio.Event) -> Exit:
+    ended = asyncio.create_task(process.wait())
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(
+            {ended, stopped}, timeout=command.timeout_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        if ended.done():
+            return Exit("exited", ended.result())
+        why: Literal["cancelled", "timed_out"] = "cancelled" if stopped.done() else "timed_out"
+        signal_group(process.pid, signal.SIGTERM)
+        await asyncio.wait({ended}, timeout=command.grace_seconds)
+        if not ended.done():
+            signal_group(process.pid, signal.SIGKILL)
+        return Exit(why, await ended)
+    finally:
+        stopped.cancel()
+
+
+def signal_group(group: int, number: signal.Signals) -> bool:
+    """Signal a process group; False when nothing of it is left."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+async def _follow(log_path: Path, on_progress: Callable[[str], None]) -> None:
+    position, rest = 0, b""
+    while True:
+        block = _read_from(log_path, position)
+        position += len(block)
+        *lines, rest = (rest + block).split(b"\n")
+        latest = [line for line in lines if line.startswith(PROGRESS_MARK.encode())]
+        if latest:
+            on_progress(latest[-1].decode(errors="replace").removeprefix(PROGRESS_MARK).strip())
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _read_from(path: Path, position: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(position)
+        return stream.read()
+
+
+def start_ticks(pid: int) -> str:
+    """What tells a process from a later one with the same id; empty when it is gone or unknown."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    # Field 22, counted after the name, which may hold blanks and brackets.
+    return stat.rpartition(")")[2].split()[19]
+
+
+async def end_orphan(pid: int, ticks: str) -> bool:
+    """End a process that an earlier, killed runner left behind, if it is still the same one."""
+    if not ticks or start_ticks(pid) != ticks:
+        return False
+    signal_group(pid, signal.SIGTERM)
+    for _ in range(int(_ORPHAN_GRACE_SECONDS / _LOOK_SECONDS)):
+        if start_ticks(pid) != ticks:
+            return True
+        await asyncio.sleep(_LOOK_SECONDS)
+    signal_group(pid, signal.SIGKILL)
+    return True

@@ -1,0 +1,145 @@
+"""A run's progress for people: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from lakeloop.runners.process.events import (
+    Event,
+    Listener,
+    RunFinished,
+    RunStarted,
+    TaskCached,
+    TaskCancelled,
+    TaskFailed,
+    TaskFinished,
+    TaskProgress,
+    TaskRetried,
+    TaskSkipped,
+    TaskStarted,
+)
+
+Line = tuple[str, str]
+"""A text and its rich style."""
+
+
+def default_listener(stream: TextIO | None = None) -> Listener:
+    """A live table when the stream (standard error by default) is a terminal, plain lines otherwise."""
+    target = stream or sys.stderr
+    console = Console(file=target, highlight=False, soft_wrap=True)
+    return LiveListener(console) if console.is_terminal else PlainListener(target)
+
+
+def lines_for(event: Event) -> list[Line]:
+    """The lasting lines that an event deserves."""
+    describe: dict[type, Callable[[Any], list[Line]]] = {
+        RunStarted: _run_started,
+        TaskFinished: lambda e: [(f"done     {e.name}  {_time(e.seconds)}", "green")],
+        TaskCached: lambda e: [(f"reused   {e.name}  from {e.source}", "green")],
+        TaskSkipped: lambda e: [(f"skipped  {e.name}  {e.reason}", "dim")],
+        TaskCancelled: lambda e: [(f"stopped  {e.name}  after {_time(e.seconds)}", "yellow")],
+        TaskRetried: _task_retried,
+        TaskFailed: _task_failed,
+        RunFinished: _run_finished,
+    }
+    return describe.get(type(event), lambda _: [])(event)
+
+
+def _run_started(event: RunStarted) -> list[Line]:
+    word = "resumed" if event.resumed else "run"
+    lines = [(f"{word} {event.run_id}  {event.pipeline}  {event.run_dir}", "bold")]
+    return lines + [(f"not applied here: {text}", "dim") for text in event.not_applied]
+
+
+def _task_retried(event: TaskRetried) -> list[Line]:
+    wait = f"again in {event.delay_seconds:g} s"
+    return [(f"retrying {event.name}  attempt {event.attempt} failed: {event.error}; {wait}", "yellow")]
+
+
+def _task_failed(event: TaskFailed) -> list[Line]:
+    lines = [(f"failed   {event.name}  after {_time(event.seconds)}: {event.error}", "bold red")]
+    told = {event.error, f"error: {event.error}"}
+    lines += [(f"    {line}", "red") for line in event.log_tail if line not in told]
+    return lines + ([(f"    log: {event.log_path}", "")] if event.log_path else [])
+
+
+def _run_finished(event: RunFinished) -> list[Line]:
+    style = {"succeeded": "bold green", "failed": "bold red"}.get(event.state, "bold yellow")
+    lines = [(f"run {event.run_id} {event.state} in {_time(event.seconds)}", style)]
+    return lines if event.state == "succeeded" else [*lines, (f"go on with: {event.resume_command}", "")]
+
+
+def _time(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{seconds:.1f} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"  # noqa: PLR2004
+
+
+class PlainListener:
+    """One line per event, for logs and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event, /) -> None:
+        """Write the event's lines."""
+        for text, _ in _started_or_progress(event) + lines_for(event):
+            self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+def _started_or_progress(event: Event) -> list[Line]:
+    if isinstance(event, TaskStarted):
+        attempt = f"  attempt {event.attempt}" if event.attempt > 1 else ""
+        return [(f"started  {event.name}{attempt}", "")]
+    return [(f"         {event.name}: {event.text}", "")] if isinstance(event, TaskProgress) else []
+
+
+@dataclass(slots=True)
+class _Row:
+    name: str
+    since: float
+    text: str = ""
+    spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
+
+
+class LiveListener:
+    """Finished tasks as lines above, running ones in a table that keeps moving."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._rows: dict[str, _Row] = {}
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=True)
+
+    def __call__(self, event: Event, /) -> None:
+        """Update the table, and print what lasts."""
+        if isinstance(event, RunStarted):
+            self._live.start()
+        elif isinstance(event, TaskStarted):
+            self._rows[event.path] = _Row(event.name, time.monotonic())
+        elif isinstance(event, TaskProgress):
+            self._rows[event.path].text = event.text
+        elif isinstance(event, RunFinished):
+            self._live.stop()
+        else:
+            self._rows.pop(event.path, None)
+        for text, style in lines_for(event):
+            self._console.print(Text(text, style=style))
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 1))
+        for row in list(self._rows.values()):
+            seconds = _time(time.monotonic() - row.since)
+            table.add_row(
+                row.spinner, Text(row.name, style="bold"), Text(seconds), Text(row.text, style="cyan")
+            )
+        return table

@@ -28,8 +28,8 @@ def planted_rows(seed: int, purpose: str, share: float, part: Part) -> npt.NDArr
     """Which of the part's rows are planted: exactly round(share * total) of the whole batch's.
 
     Row r is planted when (step * r + offset) mod total, a permutation of the rows, is below that count. The
-    step is near total times the golden ratio: planted rows are evenly spread, and neighbours are planted together
-    only above a share of 0.38. Row 0 is planted only when all are.
+    step is near total times the golden ratio: planted rows are evenly spread, and neighbours are planted
+    together only above a share of 0.38. Row 0 is planted only when all are.
     """
     total, wanted = part.total, round(share * part.total)
     step = _coprime_near(round(total * _GOLDEN), total)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from lakeloop.domain.base import Frozen
+from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
 from lakeloop.domain.plan import Watermark
 from lakeloop.domain.snapshots import SnapshotRange
 
@@ -42,6 +42,17 @@ class LedgerEvent(Frozen):
     model_version: str | None = None
     mlflow_run_id: str | None = None
     document: str = Field(default="", description="JSON: the verdict, rollout or plan behind the event.")
+
+
+def event_id(subject: str, kind: EventKind, occurrence: str = "") -> str:
+    """Identity of an event, 20 hex digits.
+
+    Args:
+        subject: what it is about: a run key, or a batch id.
+        kind: the event's kind.
+        occurrence: tells two events of one subject and kind apart, e.g. the pipeline run of a second rollout.
+    """
+    return sha256_hex(canonical_json([subject, kind, occurrence]))[:20]
 
 
 def watermark(events: Iterable[LedgerEvent]) -> Watermark | None:

@@ -81,3 +81,29 @@ class SnapshotRange(Frozen):
         """Identity of this range's rows in a feature table: 16 hex digits."""
         value = [self.table_uuid, self.from_snapshot_id, self.to_snapshot_id, feature_hash]
         return sha256_hex(canonical_json(value))[:16]
+
+
+class Ancestry(Frozen):
+    """Snapshots from the head back to where the metadata ends; newest first."""
+
+    snapshots: tuple[Snapshot, ...]
+    end: Literal["root", "expired", "corrupt"] = Field(
+        description="The first commit; a parent that is no longer there; or a head or a loop that cannot be."
+    )
+    missing_id: str | None = Field(default=None, description="The parent that is not there any more.")
+
+
+def ancestry(state: TableState, from_snapshot_id: str | None = None) -> Ancestry:
+    """The commits that led to a snapshot (default: main's head), as far as metadata still knows them."""
+    by_id = {s.snapshot_id: s for s in state.snapshots}
+    at: str | None = from_snapshot_id or state.current_snapshot_id
+    chain: dict[str, Snapshot] = {}
+    if len(by_id) < len(state.snapshots) or (at is not None and at not in by_id):
+        return Ancestry(snapshots=(), end="corrupt", missing_id=at)
+    while at is not None and at in by_id:
+        if at in chain:
+            return Ancestry.model_construct(snapshots=tuple(chain.values()), end="corrupt", missing_id=at)
+        chain[at] = by_id[at]
+        at = by_id[at].parent_id
+    end: Literal["root", "expired"] = "root" if at is None else "expired"
+    return Ancestry.model_construct(snapshots=tuple(chain.values()), end=end, missing_id=at)

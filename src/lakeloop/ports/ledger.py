@@ -13,8 +13,8 @@ class Ledger(Protocol):
     def head(self) -> str | None:
         """Identity of the last append, None for an empty ledger."""
 
-    def events(self, use_case: str) -> list[LedgerEvent]:
-        """The use case's events in ledger order."""
+    def events(self, use_case: str, *, documents: bool = True) -> list[LedgerEvent]:
+        """The use case's events in ledger order; without `documents` (then empty) it is much cheaper."""
 
     def append(self, event: LedgerEvent, expected_head: str | None) -> str:
         """Append unless `event.event_id` is there already; the new head.

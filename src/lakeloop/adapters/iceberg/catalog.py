@@ -34,6 +34,10 @@ CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
 """
 
 
+# The file of a first user who has not come to its tables yet holds no table of ours.
+_HAS_TABLES = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'iceberg_tables'"
+
+
 def is_embedded(settings: Settings) -> bool:
     """Whether the catalog is the SQLite file below `home`."""
     return not settings.iceberg_catalog
@@ -93,6 +97,8 @@ def embedded_metadata_location(settings: Settings, table: str) -> str | None:
             sqlite3.connect(f"{path.as_uri()}?mode=ro", timeout=BUSY_TIMEOUT_SECONDS, uri=True)
         ) as connection,
     ):
+        if not connection.execute(_HAS_TABLES).fetchone():
+            return None
         row = connection.execute(query, (settings.catalog_name, namespace, name)).fetchone()
     return row[0] if row else None
 

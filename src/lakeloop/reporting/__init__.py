@@ -1,0 +1,1 @@
+"""One run's story as a page: pure functions from the run journal's documents to text and HTML."""

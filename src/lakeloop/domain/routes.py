@@ -29,7 +29,7 @@ class Backend(Frozen):
 
 
 class Routes(Frozen):
-    """The gateway's orders. `generation` grows with each change: a rollout can see when its own is in force."""
+    """The gateway's orders. `generation` grows with each change: a rollout sees when its own is in force."""
 
     generation: int = 0
     backends: tuple[Backend, ...] = ()

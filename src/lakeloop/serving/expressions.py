@@ -1,8 +1,8 @@
 """Raw columns -> feature columns, with the values that Spark computed for training.
 
 Plain columns stay in Arrow; only expressions go through DuckDB, all of them in one query. Where the two
-engines may disagree about the undefined (1/0, ln of a negative number), DuckDB answers NULL as Spark does; any
-other difference is what a rollout's proof finds.
+engines may disagree about the undefined (1/0, ln of a negative number), DuckDB answers NULL as Spark does;
+any other difference is what a rollout's proof finds.
 """
 
 from __future__ import annotations

@@ -36,6 +36,14 @@ class ServedModel:
         answer: np.ndarray[Any, Any] = self.booster.inplace_predict(encode(features, self.encoding))
         return [float(score) for score in answer]
 
+    def warm_up(self) -> None:
+        """Answer one row of nulls: what cannot work fails before the port opens, what is lazy is loaded.
+
+        Raises:
+            UserError: an expression cannot be evaluated over the source columns.
+        """
+        self.scores([dict.fromkeys(self.encoding.source_columns)])
+
 
 def load(folder: Path) -> ServedModel:
     """The model of a folder.
@@ -80,6 +88,7 @@ def _booster(folder: Path, content: bytes) -> xgboost.Booster:
 
     try:
         booster = xgboost.Booster(model_file=bytearray(content))
+        booster.set_param({"nthread": 1})
     except xgboost.core.XGBoostError as error:
         reason = str(error).strip().splitlines()[0]
         raise LakeloopError(f"XGBoost cannot load the booster: {reason}", where=str(folder)) from error

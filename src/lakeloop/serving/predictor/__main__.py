@@ -17,6 +17,7 @@ def main() -> int:
     _skip_scikit_learn()
     try:
         model = load(options.model_folder)
+        model.warm_up()
         listener = bind(options.host, options.port)
     except (LakeloopError, OSError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)  # noqa: T201
@@ -30,8 +31,8 @@ def main() -> int:
 
 
 def _skip_scikit_learn() -> None:
-    # XGBoost imports scikit-learn, and pandas with it, where they are installed: seconds that this process never
-    # uses. None in sys.modules is Python's documented "not installed", a case that XGBoost supports.
+    # XGBoost imports scikit-learn, and pandas with it, where they are installed: seconds that this process
+    # never uses. None in sys.modules is Python's documented "not installed", a case that XGBoost supports.
     sys.modules["sklearn"] = None  # type: ignore[assignment]
 
 

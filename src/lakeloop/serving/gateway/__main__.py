@@ -1,0 +1,38 @@
+"""`python -m lakeloop.serving.gateway`: the process on an endpoint's stable port."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lakeloop.serving.gateway.app import Gateway
+from lakeloop.serving.gateway.routes_file import RoutesFile
+from lakeloop.serving.listener import announce, bind, serve
+
+
+def main() -> int:
+    """Open the port and pass requests on until SIGTERM; the exit code."""
+    options = _options()
+    try:
+        listener = bind(options.host, options.port)
+    except OSError as error:
+        print(f"error: port {options.port}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        return 1
+    announce(options.port_file, listener)
+    serve(Gateway(options.endpoint, RoutesFile(options.routes)), listener)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m lakeloop.serving.gateway", description=__doc__)
+    parser.add_argument("--endpoint", required=True, help="its name, told in /gateway/status")
+    parser.add_argument("--routes", type=Path, required=True, help="JSON of lakeloop.domain.routes.Routes")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--port-file", type=Path, help="where to write pid and port as JSON, once it answers")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""The gateway's HTTP interface: an ASGI application that passes each request to a routed backend.
+
+A request is read whole before it is sent on, and an answer before it is sent back, so that a backend that
+vanishes in between is replaced by another unnoticed. A prediction has no effect that a repetition would double.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+
+from lakeloop.domain.routes import Backend, order_of_attempts
+from lakeloop.serving.gateway.backends import Backends
+from lakeloop.serving.gateway.routes_file import RoutesFile
+
+MAX_BODY_BYTES = 16 * 2**20
+VERSION_HEADER = b"lakeloop-model-version"
+_HOP_BY_HOP = {
+    b"connection",
+    b"keep-alive",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}
+"""RFC 9110, section 7.6.1: for one connection only."""
+_NOT_ANSWERED = (httpx.NetworkError, httpx.RemoteProtocolError)
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class TooLarge(Exception):  # noqa: N818 - answered with 413
+    """The request's body is over the limit."""
+
+
+class Gateway:
+    """ASGI application. `GET /gateway/status` is its own; everything else goes to a backend."""
+
+    def __init__(self, endpoint: str, routes: RoutesFile) -> None:
+        self._endpoint, self._routes, self._backends = endpoint, routes, Backends()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        try:
+            body = await _read(receive)
+        except TooLarge as error:
+            await _answer(send, 413, _error(str(error)), [])
+            return
+        if scope["path"] == "/gateway/status":
+            await _answer(send, 200, self.status(), [])
+            return
+        await _answer(send, *await self._forward(scope, body))
+
+    def status(self) -> dict[str, Any]:
+        """What is routed, and the requests under way."""
+        routes = self._routes.current()
+        backends = [{**b.model_dump(mode="json"), **self._backends.counts(b.url)} for b in routes.backends]
+        return {
+            "endpoint": self._endpoint,
+            "pid": os.getpid(),
+            "generation": routes.generation,
+            "backends": backends,
+            "in_flight": self._backends.in_flight(),
+            "routes_problem": self._routes.problem,
+        }
+
+    async def _forward(self, scope: dict[str, Any], body: bytes) -> tuple[int, Any, Headers]:
+        routes = self._routes.current()
+        await self._backends.keep({b.url for b in routes.backends})
+        problem = "no model is deployed"
+        for backend in order_of_attempts(routes.backends, random.random()):  # noqa: S311 - traffic shares
+            try:
+                return await self._send(backend, scope, body)
+            except _NOT_ANSWERED as error:
+                problem = f"version {backend.version} did not answer: {type(error).__name__}"
+            except httpx.TimeoutException:
+                return 504, _error(f"version {backend.version} did not answer in time"), []
+        return 503, _error(problem), []
+
+    async def _send(self, backend: Backend, scope: dict[str, Any], body: bytes) -> tuple[int, bytes, Headers]:
+        path = scope.get("raw_path") or scope["path"].encode()
+        query = scope.get("query_string", b"")
+        target = path + (b"?" + query if query else b"")
+        headers = [(k, v) for k, v in _end_to_end(scope["headers"]) if k not in {b"host", b"content-length"}]
+        status, content, answered = await self._backends.send(
+            backend.url, scope["method"], target, headers, body
+        )
+        kept = [(k, v) for k, v in _end_to_end(answered) if k not in {b"content-length", b"date", b"server"}]
+        return status, content, [*kept, (VERSION_HEADER, backend.version.encode())]
+
+
+def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    pairs = [(k.lower(), v) for k, v in headers]
+    named = {n.strip().lower() for k, v in pairs if k == b"connection" for n in v.split(b",")}
+    return [(k, v) for k, v in pairs if k not in _HOP_BY_HOP | named]
+
+
+async def _read(receive: Any) -> bytes:
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise TooLarge(f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer rows")
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+async def _answer(send: Any, status: int, content: Any, headers: Headers) -> None:
+    if not isinstance(content, bytes):
+        content = json.dumps(content).encode()
+        headers = [*headers, (b"content-type", b"application/json")]
+    headers = [*headers, (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _error(text: str) -> dict[str, str]:
+    return {"error": text}

@@ -1,0 +1,67 @@
+"""Connections to backends: one keep-alive pool each, and a count of what is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import httpx
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 60.0
+_LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=30.0)
+_TIMEOUT = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS).as_dict()
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Backends:
+    """Pools by URL; used from one event loop only."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, httpx.AsyncHTTPTransport] = {}
+        self._under_way: dict[str, int] = {}
+        self._answered: dict[str, int] = {}
+
+    async def send(
+        self, url: str, method: str, target: bytes, headers: Headers, body: bytes
+    ) -> tuple[int, bytes, Headers]:
+        """One request; status, whole body, headers.
+
+        Raises:
+            httpx.TransportError: the backend did not answer.
+        """
+        pool = self._pools.setdefault(url, httpx.AsyncHTTPTransport(limits=_LIMITS, trust_env=False))
+        base = httpx.URL(url)
+        request = httpx.Request(
+            method,
+            base.copy_with(raw_path=target),
+            headers=[(b"host", base.netloc), *headers],
+            content=body,
+            extensions={"timeout": _TIMEOUT},
+        )
+        self._under_way[url] = self._under_way.get(url, 0) + 1
+        try:
+            response = await pool.handle_async_request(request)
+            raw = [part async for part in response.stream]  # type: ignore[union-attr]
+            await response.aclose()
+        finally:
+            self._under_way[url] -= 1
+        self._answered[url] = self._answered.get(url, 0) + 1
+        return response.status_code, b"".join(raw), response.headers.raw
+
+    def counts(self, url: str) -> dict[str, int]:
+        """Requests under way at a backend, and answered by it so far."""
+        return {"in_flight": self._under_way.get(url, 0), "answered": self._answered.get(url, 0)}
+
+    def in_flight(self) -> dict[str, int]:
+        """Requests under way by URL, also at backends that are no longer routed."""
+        return {url: count for url, count in self._under_way.items() if count}
+
+    async def keep(self, urls: Collection[str]) -> None:
+        """Close the pools of other backends, once nothing is under way there."""
+        gone = [u for u in self._pools if u not in urls and not self._under_way.get(u)]
+        for url in gone:
+            pool = self._pools.pop(url)
+            self._under_way.pop(url, None)
+            self._answered.pop(url, None)
+            await pool.aclose()

@@ -9,7 +9,8 @@ from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
     from lakeloop.ports.deployer import Deployer
-    from lakeloop.ports.generator import BatchGenerator
+    from lakeloop.ports.generator import BatchGenerator, SourceFolder
+    from lakeloop.ports.inspector import Inspector
     from lakeloop.ports.journal import RunJournal
     from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
     from lakeloop.ports.ledger import Ledger
@@ -39,6 +40,13 @@ def batch_generator(settings: Settings, rows: int) -> BatchGenerator:
     from lakeloop.adapters.spark.generator import SparkBatchGenerator
 
     return SparkBatchGenerator(settings)
+
+
+def source_folder(settings: Settings) -> SourceFolder:
+    """New files, on any file system that Arrow knows."""
+    from lakeloop.adapters.files.sources import ArrowSourceFolder
+
+    return ArrowSourceFolder(settings)
 
 
 def batch_publisher(settings: Settings) -> BatchPublisher:
@@ -87,3 +95,10 @@ def deployer(settings: Settings, target: str) -> Deployer:
     from lakeloop.adapters.local.deployer import LocalDeployer
 
     return LocalDeployer(settings)
+
+
+def inspector() -> Inspector:
+    """Looks at files and rows that nobody has declared yet."""
+    from lakeloop.adapters.duckdb.inspector import DuckdbInspector
+
+    return DuckdbInspector()

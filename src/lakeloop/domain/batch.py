@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from lakeloop.domain.base import Frozen
+from lakeloop.domain.source_files import SourceFile
 
 BATCH_ID_PROPERTY = "lakeloop.batch-id"
 BATCH_NUMBER_PROPERTY = "lakeloop.batch-number"
@@ -46,6 +47,9 @@ class Batch(Frozen):
     format: Literal["csv", "parquet", "json"] = "parquet"
     rows: int | None = None
     note: str = ""
+    source_files: tuple[SourceFile, ...] = Field(
+        default=(), description="Kind files: identities, for the snapshot summary (`source_files_property`)."
+    )
 
 
 class RuleResult(Frozen):

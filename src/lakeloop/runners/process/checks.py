@@ -13,6 +13,10 @@ from lakeloop.runners.process.placeholders import Placeholder, Text, guards_of, 
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _RECOMPILE: Final = "compile the pipeline again with the KFP SDK"
+_REWIRE: Final = (
+    "KFP's compiler left it unwired: pass a loop item as an input of its own, neither inside an f-string "
+    "nor through a condition or exit handler around the loop"
+)
 
 
 def check_pipeline(pipeline: ir.Pipeline) -> Iterator[Finding]:
@@ -98,7 +102,7 @@ def _check_source(
     place: str,
 ) -> Iterator[Finding]:
     if isinstance(source, ir.FromInput) and source.name not in inputs:
-        yield Finding(place, f"the enclosing DAG has no input {source.name!r}", _RECOMPILE)
+        yield Finding(place, f"the enclosing DAG has no input {source.name!r}", _REWIRE)
     elif isinstance(source, ir.FinalStatus) and source.task not in dag.tasks:
         yield Finding(place, f"task {source.task!r} does not exist", _RECOMPILE)
     elif isinstance(source, ir.FromTask):
@@ -110,7 +114,7 @@ def _check_output(source: ir.FromTask, dag: ir.Dag, pipeline: ir.Pipeline, place
     target = pipeline.components.get(producer.component) if producer else None
     outputs = {**target.output_parameters, **target.output_artifacts} if target else {}
     if source.output not in outputs:
-        yield Finding(place, f"task {source.task!r} has no output {source.output!r}", _RECOMPILE)
+        yield Finding(place, f"task {source.task!r} has no output {source.output!r}", _REWIRE)
 
 
 def _check_text(text: Text, inputs: Mapping[str, object], place: str) -> Iterator[Finding]:

@@ -34,8 +34,30 @@ def fit_encoding(
         UserError: a feature is not in `table`, or has more than `MAX_CATEGORIES` values.
     """
     specs = tuple(features)
-    encoded = tuple(_fit_one(spec, _column(table, spec.name)) for spec in specs)
+    encoded = tuple(fit_feature(spec, _column(table, spec.name)) for spec in specs)
     return FeatureEncoding(features=encoded, source_columns=source_columns(specs, raw_columns))
+
+
+def fit_feature(spec: FeatureSpec, values: pa.ChunkedArray) -> EncodedFeature:
+    """One feature's type and category codes, learned from its training values.
+
+    Raises:
+        UserError: more than `MAX_CATEGORIES` values.
+    """
+    kind = spec.type or ("categorical" if _is_text(values.type) else "numeric")
+    categories: tuple[str, ...] = ()
+    if kind == "categorical":
+        distinct = pc.unique(_as_text(values)).to_pylist()
+        categories = tuple(sorted(value for value in distinct if value is not None))
+        if len(categories) > MAX_CATEGORIES:
+            raise UserError(
+                f"{len(categories)} distinct values; at most {MAX_CATEGORIES} are supported",
+                where=f"feature {spec.name}",
+                fix="use a coarser column, or declare it numeric",
+            )
+    return EncodedFeature(
+        name=spec.name, type=kind, column=spec.column, expression=spec.expression, categories=categories
+    )
 
 
 def source_columns(features: Iterable[FeatureSpec], raw_columns: Mapping[str, str]) -> dict[str, str]:
@@ -89,23 +111,6 @@ def encode_column(
         raise UserError(
             f"not a number: {error}", where=f"feature {feature.name}", fix="send a number or null"
         ) from error
-
-
-def _fit_one(spec: FeatureSpec, values: pa.ChunkedArray) -> EncodedFeature:
-    kind = spec.type or ("categorical" if _is_text(values.type) else "numeric")
-    categories: tuple[str, ...] = ()
-    if kind == "categorical":
-        distinct = pc.unique(_as_text(values)).to_pylist()
-        categories = tuple(sorted(value for value in distinct if value is not None))
-        if len(categories) > MAX_CATEGORIES:
-            raise UserError(
-                f"{len(categories)} distinct values; at most {MAX_CATEGORIES} are supported",
-                where=f"feature {spec.name}",
-                fix="use a coarser column, or declare it numeric",
-            )
-    return EncodedFeature(
-        name=spec.name, type=kind, column=spec.column, expression=spec.expression, categories=categories
-    )
 
 
 def _rows_to_columns(rows: Rows, encoding: FeatureEncoding) -> pa.Table:

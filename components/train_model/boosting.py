@@ -1,0 +1,145 @@
+"""Matrices -> booster: parameters, early stopping, progress."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import xgboost as xgb
+
+from lakeloop.domain.errors import UserError
+from lakeloop.domain.use_case import Train
+
+METRIC = "logloss"
+PROGRESS_LINES = 10
+_OWN = {
+    "seed": "train.seed",
+    "random_state": "train.seed",
+    "nthread": "train.threads",
+    "n_jobs": "train.threads",
+    "num_boost_round": "train.rounds",
+    "n_estimators": "train.rounds",
+    "early_stopping_rounds": "train.early_stopping_rounds",
+    "eval_metric": "gate.metric (log loss decides early stopping)",
+}
+_UNSUPPORTED = {"objective": ("binary:logistic",), "booster": ("gbtree", "dart")}
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """A booster cut to its best round, and the metric of every round by data set name."""
+
+    booster: xgb.Booster
+    history: dict[str, tuple[float, ...]]
+    best_round: int
+
+
+def boosting_parameters(train: Train) -> dict[str, Any]:
+    """XGBoost's parameters for a use case: its own `params`, and what lakeloop sets.
+
+    Raises:
+        UserError: `params` holds what another key of the use case says, or what makes no probability.
+    """
+    for name, place in _OWN.items():
+        if name in train.params:
+            raise UserError(f"{name!r} is not set here", where="train.params", fix=f"use {place}")
+    for name, allowed in _UNSUPPORTED.items():
+        if name in train.params and train.params[name] not in allowed:
+            raise UserError(
+                f"{name} {train.params[name]!r} is not supported",
+                where="train.params",
+                fix=f"use {' or '.join(allowed)}",
+            )
+    own = {"objective": "binary:logistic", "tree_method": "hist", "eval_metric": METRIC, "seed": train.seed}
+    return own | dict(train.params) | {"nthread": train.threads or None, "verbosity": 1}
+
+
+def boost(
+    train: Train,
+    matrices: dict[str, xgb.QuantileDMatrix],
+    previous: xgb.Booster | None,
+    report: Callable[[str], None],
+) -> Boosted:
+    """Train on matrix `train`; `validation`, where there is one, stops early.
+
+    Args:
+        train: the use case's section.
+        matrices: `train`, and perhaps `validation`.
+        previous: warm start: the booster to continue.
+        report: told of the progress.
+
+    Raises:
+        UserError: XGBoost does not know a parameter, or refuses its value.
+    """
+    history: dict[str, dict[str, list[float]]] = {}
+    callbacks: list[xgb.callback.TrainingCallback] = [_Progress(train.rounds, report)]
+    if "validation" in matrices and train.early_stopping_rounds:
+        callbacks.append(
+            xgb.callback.EarlyStopping(
+                rounds=train.early_stopping_rounds, data_name="validation", metric_name=METRIC
+            )
+        )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            booster = xgb.train(
+                boosting_parameters(train),
+                matrices["train"],
+                num_boost_round=train.rounds,
+                evals=[(matrix, name) for name, matrix in matrices.items()],
+                evals_result=history,
+                verbose_eval=False,
+                xgb_model=previous,
+                callbacks=callbacks,
+            )
+        except xgb.core.XGBoostError as error:
+            raise UserError(_first_line(error), where="train.params", fix="correct the parameter") from error
+    _refuse_unknown(caught)
+    return _cut(booster, history)
+
+
+def _cut(booster: xgb.Booster, history: dict[str, dict[str, list[float]]]) -> Boosted:
+    """Without the rounds after the best one, so that every reader of the file scores with the same trees."""
+    rounds = booster.num_boosted_rounds()
+    best = booster.best_iteration + 1 if "best_iteration" in booster.attributes() else rounds
+    kept = booster[:best] if best < rounds else booster
+    kept.set_attr(best_iteration=None, best_score=None)
+    flat = {f"{name}-{METRIC}": tuple(values[METRIC]) for name, values in history.items()}
+    return Boosted(booster=kept, history=flat, best_round=best)
+
+
+def _refuse_unknown(caught: list[warnings.WarningMessage]) -> None:
+    for warning in caught:
+        text = str(warning.message)
+        if "are not used" in text:
+            unknown = text[text.find("{") + 1 : text.find("}")].strip()
+            raise UserError(
+                f"XGBoost does not know {unknown}", where="train.params", fix="check the spelling"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "Stack trace" not in line]
+    return lines[0] if lines else type(error).__name__
+
+
+class _Progress(xgb.callback.TrainingCallback):  # type: ignore[misc]
+    """A line about every tenth of the rounds."""
+
+    def __init__(self, rounds: int, report: Callable[[str], None]) -> None:
+        self._every, self._rounds, self._report, self._done = (
+            max(1, rounds // PROGRESS_LINES),
+            rounds,
+            report,
+            0,
+        )
+        super().__init__()
+
+    def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
+        self._done += 1
+        if self._done == 1 or self._done % self._every == 0:
+            values = " ".join(f"{name} {log[METRIC][-1]:.5f}" for name, log in evals_log.items())
+            self._report(f"round {self._done}/{self._rounds} {METRIC} {values}")
+        return False

@@ -84,8 +84,14 @@ def journal(settings: Settings) -> RunJournal:
     return FileJournal(settings.journal)
 
 
-def deployer(settings: Settings, target: str) -> Deployer:
+def deployer(settings: Settings, target: str, port: int = 0, timeout_seconds: float = 60.0) -> Deployer:
     """The deployer of a target.
+
+    Args:
+        settings: where.
+        target: `deployment.target` of the use case.
+        port: `deployment.port`; 0 keeps the endpoint's port, or picks one.
+        timeout_seconds: `deployment.timeout_seconds`, the limit for a server's start.
 
     Raises:
         UserError: this build has no such target.
@@ -94,7 +100,7 @@ def deployer(settings: Settings, target: str) -> Deployer:
         raise UserError(f"no deployer for target {target!r}", where="deployment.target", fix="use local")
     from lakeloop.adapters.local.deployer import LocalDeployer
 
-    return LocalDeployer(settings)
+    return LocalDeployer(settings, port, timeout_seconds)
 
 
 def inspector() -> Inspector:

@@ -39,17 +39,9 @@ def announce(port_file: Path | None, listener: socket.socket) -> None:
     if port_file is None:
         return
     record = {"pid": os.getpid(), "port": listener.getsockname()[1]}
-    replace_file(port_file, json.dumps(record))
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file's content atomically and durably."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = port_file.with_name(f".{port_file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(record), encoding="utf-8")
+    temporary.replace(port_file)
 
 
 def serve(app: AsgiApp | Any, listener: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """The gateway's HTTP interface: an ASGI application that passes each request to a routed backend.
 
-A request is read whole before it is sent on, and an answer before it is sent back, so that a backend that
-vanishes in between is replaced by another unnoticed. A prediction has no effect that a repetition would double.
+A request is read whole before it is sent on, and an answer before it is sent back: a backend that vanishes
+in between is replaced by another unnoticed; a prediction has no effect that a repetition would double.
 """
 
 from __future__ import annotations

@@ -53,14 +53,14 @@ def batch_publisher(settings: Settings) -> BatchPublisher:
     """Write-audit-publish, in Spark."""
     from lakeloop.adapters.spark.publisher import SparkBatchPublisher
 
-    return SparkBatchPublisher(settings)
+    return SparkBatchPublisher(settings, lake(settings))
 
 
 def feature_builder(settings: Settings) -> FeatureBuilder:
     """Features of snapshot ranges, in Spark."""
     from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
 
-    return SparkFeatureBuilder(settings)
+    return SparkFeatureBuilder(settings, lake(settings))
 
 
 def run_tracker(settings: Settings) -> RunTracker:

@@ -6,12 +6,6 @@ pyspark and a set of jars, by a small run of the real jobs on a throw-away lake.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from lakeloop.adapters.spark.java import java_home
@@ -23,7 +17,7 @@ PREPARE_TIMEOUT_SECONDS = 300
 
 def java_options(settings: Settings, jars: list[Path], archive_to: Path | None) -> list[str]:
     """JVM options that use the archive, where there is one, or that write one to `archive_to`."""
-    silent = ["-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off", "-Xlog:class+path=off"]
+    silent = ["-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr"]
     if archive_to is not None:
         return [*silent, f"-XX:ArchiveClassesAtExit={archive_to}"]
     archive = archive_path(settings, jars)

@@ -1,0 +1,85 @@
+"""Refs of an Iceberg table through Iceberg's own Java API: no SQL to parse, and each call one catalog commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MAIN = "main"
+_CONFLICTS = {
+    "org.apache.iceberg.exceptions.CommitFailedException",
+    "org.apache.iceberg.exceptions.ValidationException",
+    "java.lang.IllegalArgumentException",  # "Cannot fast-forward: main is not an ancestor of ..."
+}
+
+
+class TableRefs:
+    """Branches of one table. Snapshot ids are strings."""
+
+    def __init__(self, spark: SparkSession, qualified_name: str) -> None:
+        loader = spark._jvm.org.apache.iceberg.spark.Spark3Util  # type: ignore[union-attr]  # noqa: SLF001
+        self._table: Any = loader.loadIcebergTable(spark._jsparkSession, qualified_name)  # noqa: SLF001
+
+    def refresh(self) -> None:
+        """Read the table's metadata again."""
+        self._table.refresh()
+
+    def head(self, branch: str = MAIN) -> str | None:
+        """Snapshot id of a branch's head; None where there is no such branch or it never had a snapshot."""
+        ref = self._table.refs().get(branch)
+        return None if ref is None else str(ref.snapshotId())
+
+    def parent(self, snapshot_id: str) -> str | None:
+        """Id of the snapshot before this one."""
+        parent = self._table.snapshot(int(snapshot_id)).parentId()
+        return None if parent is None else str(parent)
+
+    def summary(self, snapshot_id: str) -> dict[str, str]:
+        """A snapshot's summary."""
+        return dict(self._table.snapshot(int(snapshot_id)).summary())
+
+    def columns(self) -> dict[str, str]:
+        """Top-level columns of the current schema -> Iceberg type, e.g. `timestamptz`."""
+        return {field.name(): field.type().toString() for field in self._table.schema().columns()}
+
+    def uuid(self) -> str:
+        """The table's uuid."""
+        return str(self._table.uuid())
+
+    def create(self, branch: str) -> None:
+        """A branch at main's head. On a table without any snapshot it starts at an empty append (Iceberg's own way
+        for branches of empty tables), and main stays without a snapshot until `publish`.
+        """
+        head = self.head()
+        changes = self._table.manageSnapshots()
+        changes = changes.createBranch(branch) if head is None else changes.createBranch(branch, int(head))
+        changes.commit()
+        self.refresh()
+
+    def drop(self, branch: str) -> None:
+        """Remove a branch; an absent one is a no-op."""
+        self.refresh()
+        if self.head(branch) is not None:
+            self._table.manageSnapshots().removeBranch(branch).commit()
+            self.refresh()
+
+    def publish(self, branch: str) -> bool:
+        """Fast-forward main to the branch and remove the branch, in one catalog commit (a compare-and-set).
+
+        Returns:
+            False where somebody else committed first: main is no longer an ancestor of the branch.
+        """
+        from py4j.protocol import Py4JJavaError
+
+        self.refresh()
+        try:
+            self._table.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+        except Py4JJavaError as error:
+            if error.java_exception.getClass().getName() not in _CONFLICTS:
+                raise
+            return False
+        finally:
+            self.refresh()
+        return True

@@ -1,0 +1,249 @@
+"""Write-audit-publish in Spark: stage on a branch, audit the staged snapshot, fast-forward main; exactly once.
+
+Whatever is left of an earlier attempt is found by name and by batch id: the branch `lakeloop_batch_<batch id>` and the
+key `lakeloop.batch-id` in the summary of the staged snapshot, which main's history keeps once it is published.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from lakeloop.adapters.spark.batch_files import Layout, layouts
+from lakeloop.adapters.spark.batch_rows import SPARK_TYPES, check_keys, explain_failure, typed_rows
+from lakeloop.adapters.spark.branches import TableRefs
+from lakeloop.adapters.spark.quarantine import keep_refused
+from lakeloop.adapters.spark.session import spark_session
+from lakeloop.adapters.spark.sql import appended_rows, create_table, qualified
+from lakeloop.domain.batch import (
+    BATCH_ID_PROPERTY,
+    BATCH_NUMBER_PROPERTY,
+    SOURCE_FILES_PROPERTY,
+    Batch,
+    IngestResult,
+    RuleResult,
+)
+from lakeloop.domain.errors import ConflictError, LakeloopError, UserError
+from lakeloop.domain.expectations import audit_sql, broken, judge, summary
+from lakeloop.domain.labels import quoted
+from lakeloop.domain.publication import published_snapshot, table_problems
+from lakeloop.domain.snapshots import Snapshot, TableState
+from lakeloop.domain.use_case import UseCase
+from lakeloop.ports.lake import Lake
+from lakeloop.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+PUBLISH_ATTEMPTS = 5
+ATTEMPT_PROPERTY = "lakeloop.attempt"
+
+
+class SparkBatchPublisher:
+    """Implements `lakeloop.ports.lake.BatchPublisher`.
+
+    Args:
+        settings: where to work.
+        lake: metadata of the tables.
+        session: an open session to use and leave open; by default each `publish` starts and stops its own.
+    """
+
+    def __init__(self, settings: Settings, lake: Lake, session: SparkSession | None = None) -> None:
+        self._settings, self._lake, self._session = settings, lake, session
+
+    def publish(self, use_case: UseCase, batch: Batch, attempt: str) -> IngestResult:
+        """Stage on a branch, audit, fast-forward main; exactly once by `batch.batch_id`. No JVM where nothing is to do.
+
+        Raises:
+            UserError: the batch cannot be read or does not have the declared columns and types; nothing was written.
+            ConflictError: other writers were faster, `PUBLISH_ATTEMPTS` times.
+        """
+        table = use_case.table.name
+        if batch.batch_id is None or not batch.files:
+            return IngestResult(outcome="nothing", batch_id=batch.batch_id, table=table, reason=batch.note)
+        state = self._lake.table_state(table)
+        found = published_snapshot(state, batch.batch_id)
+        if state is not None and found is not None:
+            return _published_already(state, found, batch.batch_id)
+        _check_table(use_case, state)
+        files = layouts(use_case, batch)
+        started = time.monotonic()
+        with self._open(use_case, batch) as spark:
+            spark.conf.set("spark.sql.ansi.enabled", "true")
+            result = _Publication(spark, self._settings, self._lake, use_case, batch, files).run(attempt)
+        return result.model_copy(update={"spark_seconds": round(time.monotonic() - started, 3)})
+
+    def _open(self, use_case: UseCase, batch: Batch) -> AbstractContextManager[SparkSession]:
+        if self._session is not None:
+            return nullcontext(self._session)
+        return spark_session(self._settings, f"ingest_batch {use_case.name}", rows=batch.rows)
+
+
+class _Publication:
+    """One publication of one batch in an open session."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the state of one publication
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        lake: Lake,
+        use_case: UseCase,
+        batch: Batch,
+        files: list[Layout],
+    ) -> None:
+        self._spark, self._settings, self._lake = spark, settings, lake
+        self._use_case, self._batch, self._files = use_case, batch, files
+        self._table = use_case.table.name
+        self._name = qualified(settings, self._table)
+        self._branch = f"lakeloop_batch_{batch.batch_id}"
+
+    def run(self, attempt: str) -> IngestResult:
+        if self._batch.format == "json":
+            check_keys(self._spark, self._use_case, self._batch)
+        if self._lake.table_state(self._table) is None:
+            explain_failure(self._spark, self._use_case, self._batch, self._files)
+            self._create_table()
+        refs = TableRefs(self._spark, self._name)
+        for _ in range(PUBLISH_ATTEMPTS):
+            result = self._try(refs, attempt)
+            if result is not None:
+                return result
+        raise ConflictError(
+            f"main moved {PUBLISH_ATTEMPTS} times while batch {self._batch.batch_id} was audited",
+            where=self._table,
+            fix="run the step again when the other writers are done",
+        )
+
+    def _try(self, refs: TableRefs, attempt: str) -> IngestResult | None:
+        """One round: None when main moved and another round is needed."""
+        state = self._lake.table_state(self._table)
+        found = published_snapshot(state, self._batch.batch_id or "")
+        if state is not None and found is not None:
+            refs.drop(self._branch)
+            return _published_already(state, found, self._batch.batch_id)
+        staged, parent = self._staged(refs, attempt)
+        rules = self._audit(staged, parent, history=refs.head() is not None)
+        if broken(rules):
+            return self._refuse(refs, staged, parent, rules)
+        if not refs.publish(self._branch):
+            return None
+        return IngestResult(
+            outcome="published",
+            batch_id=self._batch.batch_id,
+            table=self._table,
+            table_uuid=refs.uuid(),
+            snapshot_id=staged,
+            rows=int(refs.summary(staged).get("added-records", "0")),
+            rules=rules,
+            reason="every expectation is met",
+        )
+
+    def _create_table(self) -> None:
+        columns = {c: SPARK_TYPES.get(t, t) for c, t in self._use_case.table.columns.items()}
+        create_table(self._spark, self._settings, self._table, columns, self._use_case.table.partition_by)
+
+    def _staged(self, refs: TableRefs, attempt: str) -> tuple[str, str]:
+        """Snapshot with the batch's rows on its branch, and its parent: an earlier attempt's where it still fits."""
+        refs.refresh()
+        main, head = refs.head(), refs.head(self._branch)
+        if head is not None:
+            parent = refs.parent(head)
+            mine = refs.summary(head).get(BATCH_ID_PROPERTY) == self._batch.batch_id
+            if mine and parent is not None and main in {None, parent}:
+                return head, parent
+            if mine or head != main:
+                refs.drop(self._branch)
+        if refs.head(self._branch) is None:
+            refs.create(self._branch)
+        parent = refs.head(self._branch)
+        self._append(attempt, refs)
+        staged = refs.head(self._branch)
+        if staged is None or parent is None or staged == parent:
+            raise LakeloopError("the append left no snapshot on its branch", where=self._table)
+        return staged, parent
+
+    def _append(self, attempt: str, refs: TableRefs) -> None:
+        from py4j.protocol import Py4JJavaError
+        from pyspark.errors import PySparkException
+
+        rows = typed_rows(self._spark, self._use_case, self._batch, self._files)
+        writer = rows.writeTo(f"{self._name}.{quoted('branch_' + self._branch)}")
+        for key, value in self._properties(attempt).items():
+            writer = writer.option(f"snapshot-property.{key}", value)
+        try:
+            writer.append()
+        except (PySparkException, Py4JJavaError) as error:
+            refs.drop(self._branch)
+            explain_failure(self._spark, self._use_case, self._batch, self._files)
+            raise LakeloopError(
+                f"Spark could not write the batch: {str(error).splitlines()[0]}", where=self._table
+            ) from error
+        refs.refresh()
+
+    def _properties(self, attempt: str) -> dict[str, str]:
+        properties = {BATCH_ID_PROPERTY: self._batch.batch_id or "", ATTEMPT_PROPERTY: attempt}
+        properties[SOURCE_FILES_PROPERTY] = json.dumps(list(self._batch.files))
+        if self._batch.number is not None:
+            properties[BATCH_NUMBER_PROPERTY] = str(self._batch.number)
+        return properties
+
+    def _audit(self, staged: str, parent: str, *, history: bool) -> tuple[RuleResult, ...]:
+        """One aggregation over the staged rows; one semi-join when the table has rows that could hold the same keys."""
+        rows = appended_rows(self._spark, self._settings, self._table, parent, staged)
+        aggregates = [f"{sql} AS {alias}" for alias, sql in audit_sql(self._use_case).items()]
+        found = rows.selectExpr(*aggregates).collect()[0].asDict()
+        known = 0
+        if history and self._use_case.expectations.unique and found["rows"]:
+            known = self._known_keys(rows, parent, found["first_key"], found["last_key"])
+        return judge(self._use_case, found, known)
+
+    def _known_keys(self, rows: DataFrame, parent: str, first: object, last: object) -> int:
+        """Rows of the batch whose unique columns main has already; files outside the batch's key range are not read."""
+        from pyspark.sql import functions as F  # noqa: N812 - the field's name for it
+
+        columns = list(self._use_case.expectations.unique)
+        before = self._spark.read.format("iceberg").option("snapshot-id", parent).load(self._name)
+        before = before.select(*columns)
+        if first is not None and last is not None:
+            before = before.where(F.col(columns[0]).between(F.lit(first), F.lit(last)))
+        return rows.select(*columns).join(before, columns, "left_semi").count()
+
+    def _refuse(
+        self, refs: TableRefs, staged: str, parent: str, rules: tuple[RuleResult, ...]
+    ) -> IngestResult:
+        rows = appended_rows(self._spark, self._settings, self._table, parent, staged)
+        uri = keep_refused(rows, self._settings, self._use_case, self._batch, rules)
+        count = int(refs.summary(staged).get("added-records", "0"))
+        refs.drop(self._branch)
+        return IngestResult(
+            outcome="refused",
+            batch_id=self._batch.batch_id,
+            table=self._table,
+            table_uuid=refs.uuid(),
+            rows=count,
+            rules=rules,
+            quarantine_uri=uri,
+            reason=summary(rules),
+        )
+
+
+def _check_table(use_case: UseCase, state: TableState | None) -> None:
+    problems = table_problems(use_case, state)
+    if problems:
+        raise UserError(
+            "; ".join(problems), where=use_case.table.name, fix="make table.columns say what the table has"
+        )
+
+
+def _published_already(state: TableState, found: Snapshot, batch_id: str | None) -> IngestResult:
+    return IngestResult(
+        outcome="already_published",
+        batch_id=batch_id,
+        table=state.name,
+        table_uuid=state.table_uuid,
+        snapshot_id=found.snapshot_id,
+        rows=found.count("added-records") or 0,
+        reason=f"main's history has this batch in snapshot {found.snapshot_id}",
+    )

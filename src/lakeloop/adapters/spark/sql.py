@@ -1,0 +1,50 @@
+"""Names of tables in Spark's SQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakeloop.domain.labels import quoted
+from lakeloop.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def qualified(settings: Settings, table: str) -> str:
+    """`catalog.namespace.table`, each part quoted."""
+    return ".".join(quoted(part) for part in (settings.catalog_name, *table.split(".")))
+
+
+def create_table(
+    spark: SparkSession,
+    settings: Settings,
+    table: str,
+    columns: dict[str, str],
+    partition_by: tuple[str, ...],
+) -> None:
+    """Namespace and table (format version 2, Parquet with zstd), unless they are there.
+
+    Args:
+        columns: name -> Spark SQL type, all optional.
+        partition_by: Iceberg transforms in Spark's SQL, e.g. `days(event_time)`.
+    """
+    namespace = qualified(settings, table.rpartition(".")[0])
+    spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {namespace}")
+    listed = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    partitioned = f"PARTITIONED BY ({', '.join(partition_by)})" if partition_by else ""
+    spark.sql(
+        f"CREATE TABLE IF NOT EXISTS {qualified(settings, table)} ({listed}) USING iceberg {partitioned} "
+        "TBLPROPERTIES ('format-version'='2', 'write.parquet.compression-codec'='zstd')"
+    )
+
+
+def appended_rows(
+    spark: SparkSession, settings: Settings, table: str, start: str | None, end: str
+) -> DataFrame:
+    """Rows that append snapshots added in `(start, end]`; from the first row where `start` is None."""
+    reader = spark.read.format("iceberg")
+    if start is None:
+        return reader.option("snapshot-id", end).load(qualified(settings, table))
+    reader = reader.option("start-snapshot-id", start).option("end-snapshot-id", end)
+    return reader.load(qualified(settings, table))

@@ -36,7 +36,12 @@ def use_case() -> UseCase:
     return UseCase.model_validate(
         {
             "name": "card_fraud",
-            "table": {"name": TABLE, "key": ["transaction_id"], "event_time": "event_time", "columns": columns},
+            "table": {
+                "name": TABLE,
+                "key": ["transaction_id"],
+                "event_time": "event_time",
+                "columns": columns,
+            },
             "source": {"kind": "files", "path": "transactions-*.csv"},
             "label": {"column": "fraud_trx"},
             "features": ["age", "transaction_amount"],
@@ -45,7 +50,9 @@ def use_case() -> UseCase:
 
 
 def batch() -> Batch:
-    files = tuple(f"file:///home/ana/.lakeloop/staging/card_fraud/{BATCH_ID}/part-{i}.parquet" for i in range(2))
+    files = tuple(
+        f"file:///home/ana/.lakeloop/staging/card_fraud/{BATCH_ID}/part-{i}.parquet" for i in range(2)
+    )
     return Batch(kind="synthetic", batch_id=BATCH_ID, number=3, files=files, rows=10_000)
 
 
@@ -72,7 +79,9 @@ def ingest(outcome: str = "published") -> IngestResult:
             "snapshot_id": None if refused else TO,
             "rows": 10_000,
             "rules": rules,
-            "quarantine_uri": "file:///home/ana/.lakeloop/staging/quarantine/card_fraud/x" if refused else None,
+            "quarantine_uri": "file:///home/ana/.lakeloop/staging/quarantine/card_fraud/x"
+            if refused
+            else None,
             "reason": "1 of 4 rules is broken" if refused else "",
             "spark_seconds": 7.4,
         }
@@ -125,7 +134,8 @@ def training_set() -> TrainingSet:
 
 def training() -> TrainedModel:
     code = CodeIdentity(
-        git_commit="9f2c41d", libraries={"xgboost": "3.2.0", "pyarrow": "21.0.0", "mlflow": "3.17.0", "pyspark": "4.1.4"}
+        git_commit="9f2c41d",
+        libraries={"xgboost": "3.2.0", "pyarrow": "21.0.0", "mlflow": "3.17.0", "pyspark": "4.1.4"},
     )
     rounds = np.arange(1, 94)
     return TrainedModel(
@@ -155,15 +165,19 @@ def training() -> TrainedModel:
 
 def verdict(decision: str = "promote", *, bootstrap: bool = False) -> Verdict:
     won = decision == "promote"
-    champion = None if bootstrap else Scores(
-        model="champion v6",
-        metrics={
-            "roc_auc": Interval(value=0.8513, low=0.8266, high=0.8741),
-            "pr_auc": Interval(value=0.4102, low=0.3518, high=0.4689),
-            "log_loss": Interval(value=0.2071, low=0.1903, high=0.2240),
-            "brier": Interval(value=0.0561, low=0.0502, high=0.0619),
-        },
-        expected_calibration_error=0.0143,
+    champion = (
+        None
+        if bootstrap
+        else Scores(
+            model="champion v6",
+            metrics={
+                "roc_auc": Interval(value=0.8513, low=0.8266, high=0.8741),
+                "pr_auc": Interval(value=0.4102, low=0.3518, high=0.4689),
+                "log_loss": Interval(value=0.2071, low=0.1903, high=0.2240),
+                "brier": Interval(value=0.0561, low=0.0502, high=0.0619),
+            },
+            expected_calibration_error=0.0143,
+        )
     )
     challenger = Scores(
         model="challenger",
@@ -184,7 +198,12 @@ def verdict(decision: str = "promote", *, bootstrap: bool = False) -> Verdict:
             "metric": "roc_auc",
             "reasons": (gained if won else lost,),
             "checks": (
-                Check(name="evidence", passed=True, observed="2000 rows, 142 positives", required="500 rows, 10 positives"),
+                Check(
+                    name="evidence",
+                    passed=True,
+                    observed="2000 rows, 142 positives",
+                    required="500 rows, 10 positives",
+                ),
                 Check(name="floor", passed=True, observed="0.8712", required=">= 0.7000"),
                 Check(name="improvement", passed=won, observed="+0.0081 to +0.0320", required="> +0.0000"),
             ),
@@ -195,7 +214,8 @@ def verdict(decision: str = "promote", *, bootstrap: bool = False) -> Verdict:
             "champion_version": None if bootstrap else "6",
             "difference": None
             if bootstrap
-            else Interval(value=0.0199, low=0.0081, high=0.0320) if won
+            else Interval(value=0.0199, low=0.0081, high=0.0320)
+            if won
             else Interval(value=-0.0021, low=-0.0113, high=0.0070),
             "probability_better": None if bootstrap else 0.998 if won else 0.33,
             "scoring_seconds": 0.6,
@@ -259,18 +279,32 @@ def registration() -> Registration:
 def rollout(outcome: str = "live") -> Rollout:
     live = outcome == "live"
     last = (
-        RolloutStep(name="verify", passed=True, detail=f"/version says 7 at snapshot {TO}; one real row answered", seconds=0.1)
+        RolloutStep(
+            name="verify",
+            passed=True,
+            detail=f"/version says 7 at snapshot {TO}; one real row answered",
+            seconds=0.1,
+        )
         if live
         else RolloutStep(name="verify", passed=False, detail="/version says 6, expected 7", seconds=30.0)
     )
     steps = [
-        RolloutStep(name="prove", passed=True, detail="50 real rows, largest score difference 3.0e-08", seconds=2.2),
+        RolloutStep(
+            name="prove", passed=True, detail="50 real rows, largest score difference 3.0e-08", seconds=2.2
+        ),
         RolloutStep(name="shift", passed=True, detail="traffic sent to the candidate", seconds=0.05),
         last,
     ]
     if not live:
-        steps.append(RolloutStep(name="roll_back", passed=True, detail="version 6 answers again", seconds=0.2))
-    row = {"transaction_id": "t-0000029817", "event_time": "2026-03-01T23:59:51", "age": 47, "transaction_amount": 1834.22}
+        steps.append(
+            RolloutStep(name="roll_back", passed=True, detail="version 6 answers again", seconds=0.2)
+        )
+    row = {
+        "transaction_id": "t-0000029817",
+        "event_time": "2026-03-01T23:59:51",
+        "age": 47,
+        "transaction_amount": 1834.22,
+    }
     return Rollout.model_validate(
         {
             "outcome": outcome,
@@ -280,7 +314,12 @@ def rollout(outcome: str = "live") -> Rollout:
             "previous_version": "6",
             "steps": steps,
             "sample_request": {"rows": [row]},
-            "sample_response": {"scores": [0.0831], "model_version": "7", "snapshot_id": TO, "prediction_ids": ["p-1"]},
+            "sample_response": {
+                "scores": [0.0831],
+                "model_version": "7",
+                "snapshot_id": TO,
+                "prediction_ids": ["p-1"],
+            },
             "max_score_difference": 2.98e-8,
             "rows_proved": 50,
         }
@@ -356,7 +395,11 @@ def batch_refused() -> dict[str, Any]:
     """A batch that broke its expectations."""
     names = ("generate_batch", "profile_batch", "ingest_batch")
     error = "bank.transactions: batch refused: range(age)"
-    made = {"batch": batch(), "ingest": ingest("refused"), **steps(*names, failed="ingest_batch", error=error)}
+    made = {
+        "batch": batch(),
+        "ingest": ingest("refused"),
+        **steps(*names, failed="ingest_batch", error=error),
+    }
     return _json(made) | {"refusal": {"reason": "range(age)"}}
 
 
@@ -371,7 +414,9 @@ def nothing_new() -> dict[str, Any]:
     """No rows since the watermark."""
     empty = Batch(kind="files", batch_id=None, note="all 12 files that match transactions-*.csv have landed")
     arrived = IngestResult(outcome="nothing", batch_id=None, table=TABLE)
-    return _json({"batch": empty, "ingest": arrived, "plan": plan("nothing", "no new snapshot since the watermark")})
+    return _json(
+        {"batch": empty, "ingest": arrived, "plan": plan("nothing", "no new snapshot since the watermark")}
+    )
 
 
 def rolled_back() -> dict[str, Any]:
@@ -379,7 +424,9 @@ def rolled_back() -> dict[str, Any]:
     return promoted() | _json({"rollout": rollout("rolled_back")})
 
 
-def broken_training(error: str = "card_fraud: train.params: unknown objective 'binary:logistics'") -> dict[str, Any]:
+def broken_training(
+    error: str = "card_fraud: train.params: unknown objective 'binary:logistics'",
+) -> dict[str, Any]:
     """A run that broke in train_model."""
     names = ("generate_batch", "profile_batch", "ingest_batch", "build_training_set", "train_model")
     made = {"batch": batch(), "ingest": ingest(), "plan": plan(), "training_set": training_set()}

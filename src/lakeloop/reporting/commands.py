@@ -45,9 +45,16 @@ def _queries(documents: RunDocuments, catalog_name: str) -> list[tuple[str, str]
     if made is None:
         return []
     ranges = ", ".join(f"'{range_id}'" for range_id in made.range_ids)
-    features = f"SELECT * FROM {catalog_name}.{made.feature_table} VERSION AS OF {made.feature_snapshot_id}"
-    source = f"SELECT * FROM {catalog_name}.{made.range.table} VERSION AS OF {made.range.to_snapshot_id}"
+    features = _at(catalog_name, made.feature_table, made.feature_snapshot_id)
+    source = _at(catalog_name, made.range.table, made.range.to_snapshot_id)
     return [
-        ("Exactly the rows that trained and judged this model (Spark SQL)", f"{features}\nWHERE _range_id IN ({ranges})"),
+        (
+            "Exactly the rows that trained and judged this model (Spark SQL)",
+            f"{features}\nWHERE _range_id IN ({ranges})",
+        ),
         ("The source table as it was then (Spark SQL)", source),
     ]
+
+
+def _at(catalog_name: str, table: str, snapshot_id: str) -> str:
+    return f"SELECT * FROM {catalog_name}.{table} VERSION AS OF {snapshot_id}"  # noqa: S608 - text to read, not run

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from lakeloop.domain.rollout import Rollout
+from lakeloop.domain.batch import Batch, IngestResult
+from lakeloop.domain.lineage import TrainingSet
+from lakeloop.domain.rollout import Registration, Rollout
+from lakeloop.domain.training import TrainedModel
+from lakeloop.domain.verdict import Verdict
 from lakeloop.reporting import wording
 from lakeloop.reporting.documents import RunDocuments
 from lakeloop.reporting.status import CANCELLED, FAILED, FinalStatus
@@ -32,6 +37,16 @@ TITLES = {
     "redeploy_endpoint": "Redeploy",
 }
 _SERVING = frozenset({"live", "already_live"})
+_MADE: dict[str, Callable[[RunDocuments], object]] = {
+    "generate_batch": lambda documents: documents.batch,
+    "profile_batch": lambda documents: documents.profile,
+    "ingest_batch": lambda documents: documents.ingest,
+    "build_training_set": lambda documents: documents.training_set or documents.plan,
+    "train_model": lambda documents: documents.training,
+    "evaluate_model": lambda documents: documents.verdict,
+    "register_model": lambda documents: documents.registration,
+    "redeploy_endpoint": lambda documents: documents.rollout,
+}
 
 
 @dataclass(frozen=True)
@@ -91,17 +106,7 @@ def _succeeded(name: str, documents: RunDocuments) -> bool:
 
 
 def _left_something(name: str, documents: RunDocuments) -> bool:
-    left = {
-        "generate_batch": documents.batch,
-        "profile_batch": documents.profile,
-        "ingest_batch": documents.ingest,
-        "build_training_set": documents.training_set or documents.plan,
-        "train_model": documents.training,
-        "evaluate_model": documents.verdict,
-        "register_model": documents.registration,
-        "redeploy_endpoint": documents.rollout,
-    }[name]
-    return bool(left) or _succeeded(name, documents)
+    return bool(_MADE[name](documents)) or _succeeded(name, documents)
 
 
 def _state(name: str, documents: RunDocuments, broken: str | None) -> State:
@@ -135,23 +140,23 @@ def _duration(name: str, documents: RunDocuments) -> str:
 
 
 def _note(name: str, documents: RunDocuments) -> str:
-    """The part of a step's time that is the engine's, and what it came to."""
-    notes = {
-        "generate_batch": _batch_note(documents),
-        "ingest_batch": _engine("Spark", documents.ingest and documents.ingest.spark_seconds),
-        "build_training_set": _engine("Spark", documents.training_set and documents.training_set.spark_seconds),
-        "train_model": _engine("XGBoost", documents.training and documents.training.train_seconds),
-        "evaluate_model": _engine("scoring", documents.verdict and documents.verdict.scoring_seconds),
-        "register_model": documents.registration and f"version {documents.registration.version}",
-        "redeploy_endpoint": documents.rollout and documents.rollout.outcome.replace("_", " "),
-    }
-    return notes.get(name) or ""
+    """The part of a step's time that is the engine's, or what the step came to."""
+    made = _MADE[name](documents)
+    match made:
+        case Batch(rows=int(rows)):
+            return wording.counted(rows, "row")
+        case IngestResult() | TrainingSet():
+            return _engine("Spark", made.spark_seconds)
+        case TrainedModel():
+            return _engine("XGBoost", made.train_seconds)
+        case Verdict():
+            return _engine("scoring", made.scoring_seconds)
+        case Registration():
+            return f"version {made.version}"
+        case Rollout():
+            return made.outcome.replace("_", " ")
+    return ""
 
 
-def _batch_note(documents: RunDocuments) -> str:
-    rows = documents.batch.rows if documents.batch else None
-    return wording.counted(rows, "row") if rows is not None else ""
-
-
-def _engine(engine: str, spent: float | None) -> str:
+def _engine(engine: str, spent: float) -> str:
     return f"{engine} {wording.seconds(spent)}" if spent else ""

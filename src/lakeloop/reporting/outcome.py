@@ -27,22 +27,26 @@ class Outcome:
 
 def outcome(documents: RunDocuments, status: FinalStatus) -> Outcome:
     """The run's outcome; a breakdown or a refusal always wins over what was reached before it."""
-    if refused_step(documents):
-        return _refused(documents)
-    if documents.rollout and documents.rollout.outcome in {"rolled_back", "failed"}:
-        return _rollout_failed(documents, documents.rollout)
+    ended = refused_step(documents) and _refused(documents)
+    ended = ended or (documents.rollout and _rollout_failed(documents.rollout))
+    return ended or _stopped(documents, status) or _finished(documents)
+
+
+def _stopped(documents: RunDocuments, status: FinalStatus) -> Outcome | None:
     if status.state == CANCELLED:
         return Outcome("cancelled", "warn", "Cancelled before the end.", status.error)
-    if status.state == FAILED or failed_step(documents, status):
-        return _failed(documents, status)
+    return _failed(documents, status) if status.state == FAILED or failed_step(documents, status) else None
+
+
+def _finished(documents: RunDocuments) -> Outcome:
     if documents.rollout:
         return _live(documents, documents.rollout)
     if documents.verdict:
-        return _judged(documents, documents.verdict)
+        return _judged(documents.verdict)
     if nothing_new(documents):
         return _nothing(documents)
-    said = "Its steps left no documents in the run journal."
-    return Outcome("unknown", "warn", "What became of this run is not recorded.", said if documents.is_empty else "")
+    said = "Its steps left no documents in the run journal." if documents.is_empty else ""
+    return Outcome("unknown", "warn", "What became of this run is not recorded.", said)
 
 
 def refusal_reason(refusal: Any) -> str:
@@ -75,15 +79,23 @@ def _refused(documents: RunDocuments) -> Outcome:
 def _failed(documents: RunDocuments, status: FinalStatus) -> Outcome:
     step = failed_step(documents, status)
     record = documents.steps.get(step or "")
-    error = (record.error if record else "") or status.error or "The runner gave no error; see the step's log."
+    error = (
+        (record.error if record else "") or status.error or "The runner gave no error; see the step's log."
+    )
     where = f"Failed at step {step}." if step else "Failed."
     return Outcome("failed", "bad", where, _sentence(error))
 
 
-def _rollout_failed(documents: RunDocuments, rollout: Rollout) -> Outcome:
+def _rollout_failed(rollout: Rollout) -> Outcome | None:
+    if rollout.outcome not in {"rolled_back", "failed"}:
+        return None
     broken = next((s for s in rollout.steps if not s.passed), None)
     why = f"{broken.name} failed: {_sentence(broken.detail)}" if broken else "See the rollout below."
-    serving = f"version {rollout.previous_version} still serves" if rollout.previous_version else "nothing is served"
+    serving = (
+        f"version {rollout.previous_version} still serves"
+        if rollout.previous_version
+        else "nothing is served"
+    )
     went = "was rolled back" if rollout.outcome == "rolled_back" else "could not be rolled out"
     return Outcome(
         "rollout_failed", "bad", f"Version {rollout.version} passed the gate but {went}; {serving}.", why
@@ -94,20 +106,26 @@ def _live(documents: RunDocuments, rollout: Rollout) -> Outcome:
     if rollout.outcome == "already_live":
         same = f"Version {rollout.version} was live already; nothing had to change."
         return Outcome("already_live", "good", same, f"It answers at {rollout.url}.")
-    over = f"promoted over version {rollout.previous_version}" if rollout.previous_version else "the first model"
+    over = (
+        f"promoted over version {rollout.previous_version}" if rollout.previous_version else "the first model"
+    )
     headline = f"Version {rollout.version} is live: {over}, verified at {rollout.url}."
     return Outcome("live", "good", headline, evidence(documents.verdict))
 
 
-def _judged(documents: RunDocuments, verdict: Verdict) -> Outcome:
+def _judged(verdict: Verdict) -> Outcome:
     if verdict.decision == "promote":
         headline = "Promoted by the gate, but no rollout is recorded."
         return Outcome("promoted_only", "warn", headline, evidence(verdict))
     stays = (
-        f"version {verdict.champion_version} stays" if verdict.champion_version else "no model was live, none is now"
+        f"version {verdict.champion_version} stays"
+        if verdict.champion_version
+        else "no model was live, none is now"
     )
     reason = _sentence("; ".join(verdict.reasons))
-    return Outcome("rejected", "warn", f"Rejected by the gate; {stays}.", f"{reason} {evidence(verdict)}".strip())
+    return Outcome(
+        "rejected", "warn", f"Rejected by the gate; {stays}.", f"{reason} {evidence(verdict)}".strip()
+    )
 
 
 def _nothing(documents: RunDocuments) -> Outcome:
@@ -126,7 +144,9 @@ def evidence(verdict: Verdict | None) -> str:
     held_out = f"on {wording.counted(verdict.rows, 'held-out row')}"
     said = f"{title} {with_interval(interval)} {held_out}" if interval else f"Judged {held_out}"
     if verdict.difference and verdict.champion:
-        said += f"; against the champion {with_interval(verdict.difference, sign=True)}, where larger is better"
+        said += (
+            f"; against the champion {with_interval(verdict.difference, sign=True)}, where larger is better"
+        )
     return f"{said}."
 
 

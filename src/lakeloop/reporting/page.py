@@ -66,7 +66,13 @@ def _facts(run: Run) -> list[tuple[str, str, str]]:
     verdict, made = documents.verdict, documents.training_set
     facts: list[tuple[str, str, str]] = []
     if documents.ingest and documents.ingest.rows:
-        facts.append(("rows in the batch", wording.whole(documents.ingest.rows), documents.ingest.outcome.replace("_", " ")))
+        facts.append(
+            (
+                "rows in the batch",
+                wording.whole(documents.ingest.rows),
+                documents.ingest.outcome.replace("_", " "),
+            )
+        )
     if made:
         snapshots = wording.counted(len(documents.plan.snapshots), "new snapshot") if documents.plan else ""
         facts.append(("rows in the training set", wording.whole(made.rows), snapshots))
@@ -77,7 +83,9 @@ def _facts(run: Run) -> list[tuple[str, str, str]]:
         facts.append((f"{title}, challenger", wording.decimal(interval.value, 3), f"{low} to {high}"))
     if verdict and verdict.difference:
         low, high = (wording.signed(v, 3) for v in (verdict.difference.low, verdict.difference.high))
-        facts.append(("against the champion", wording.signed(verdict.difference.value, 3), f"{low} to {high}"))
+        facts.append(
+            ("against the champion", wording.signed(verdict.difference.value, 3), f"{low} to {high}")
+        )
     return facts
 
 
@@ -93,7 +101,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = resources.files("lakeloop.reporting").joinpath("templates", "style.css").read_text(encoding="utf-8")
+    style = (
+        resources.files("lakeloop.reporting").joinpath("templates", "style.css").read_text(encoding="utf-8")
+    )
     shown: dict[str, Any] = {
         "drawing": Markup,  # our own SVG, its texts escaped by the XML writer
         "style": Markup(style),  # noqa: S704 - a file of this package

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SIZE_INCHES = (4.0, 3.0)
+_SIZE_INCHES = (3.4, 2.6)
 _FONT_POINTS = 9.0
-_LONGEST_NAME = 24
+_LONGEST_NAME = 22
 _MOST_FEATURES = 20
 _FEWEST_SLOTS = 5
+_CROWDED = 0.8  # with a rare label all points would sit in one corner of the unit square
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,14 @@ def _diagonal(axes: Axes) -> None:
     axes.plot((0, 1), (0, 1), color=STAND_INS["muted"], linewidth=0.9, linestyle=(0, (1, 2.5)))
 
 
+def _literal(name: str) -> str:
+    """A name as it is: Matplotlib reads text between two dollar signs as mathematics."""
+    return name.replace("$", r"\$")
+
+
 def _labelled(model: str, verdict: Verdict | None, metric: str) -> str:
     interval = _metrics_of(model, verdict).get(metric)
-    return f"{model} {wording.decimal(interval.value, 3)}" if interval else model
+    return _literal(f"{model} {wording.decimal(interval.value, 3)}" if interval else model)
 
 
 def _metrics_of(model: str, verdict: Verdict | None) -> Mapping[str, Interval]:
@@ -92,7 +98,9 @@ def roc(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     _unit_square(axes, "false positive rate", "true positive rate")
     _legend(axes, loc="lower right", title=None)
     said = _said("area under the curve", evaluation.roc, verdict, "roc_auc")
-    return Plot("ROC", f"{said} The dotted diagonal is chance.", inline_svg(figure, "roc", f"ROC curve. {said}"))
+    return Plot(
+        "ROC", f"{said} The dotted diagonal is chance.", inline_svg(figure, "roc", f"ROC curve. {said}")
+    )
 
 
 def precision_recall(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
@@ -107,7 +115,9 @@ def precision_recall(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     _legend(axes, loc="best")
     said = _said("area under the curve", evaluation.precision_recall, verdict, "pr_auc")
     chance = f" Chance is the dotted line, the positives' share of {wording.percent(base)}." if base else ""
-    return Plot("Precision and recall", said + chance, inline_svg(figure, "pr", f"Precision-recall curve. {said}"))
+    return Plot(
+        "Precision and recall", said + chance, inline_svg(figure, "pr", f"Precision-recall curve. {said}")
+    )
 
 
 def calibration(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
@@ -116,10 +126,12 @@ def calibration(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     _diagonal(axes)
     for model, curve in _ordered(evaluation.calibration):
         marker = "o" if model == "challenger" else "s"
-        axes.plot(curve.x, curve.y, label=model, marker=marker, markersize=3.6, **_line_style(model))
+        axes.plot(
+            curve.x, curve.y, label=_literal(model), marker=marker, markersize=3.6, **_line_style(model)
+        )
     top = max((v for c in evaluation.calibration.values() for v in (*c.x, *c.y)), default=1.0)
     _unit_square(axes, "mean score in the bin", "observed rate")
-    if 0 < top < 1 / 2:  # a rare label: the points would sit in one corner of the unit square
+    if 0 < top < _CROWDED:
         _zoom(axes, top)
     _legend(axes, loc="upper left")
     said = _errors(verdict)
@@ -155,7 +167,7 @@ def score_histogram(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
         shares, style = [v / total for v in curve.y], _line_style(model)
         if model == "challenger":
             axes.stairs(shares, edges, fill=True, color=style["color"], alpha=0.18)
-        axes.stairs(shares, edges, label=model, baseline=None, **style)
+        axes.stairs(shares, edges, label=_literal(model), baseline=None, **style)
     _shares(axes)
     _legend(axes, loc="best")
     said = "Share of the held-out rows in each band of scores."
@@ -184,7 +196,7 @@ def importance(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     ranked = sorted(evaluation.shap_importance.items(), key=lambda item: -item[1])[:_MOST_FEATURES]
     slots = max(len(ranked), _FEWEST_SLOTS)
     figure, axes = _figure((_SIZE_INCHES[0], 0.55 + 0.24 * slots))
-    names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name, _ in ranked]
+    names = [_literal(wording.clipped(name, _LONGEST_NAME)) for name, _ in ranked]
     values = [value for _, value in ranked]
     bars = axes.barh(range(len(ranked)), values, height=0.62, color=STAND_INS["challenger"], alpha=0.85)
     labels = [wording.compact(v) for v in values]
@@ -193,7 +205,8 @@ def importance(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     axes.set(ylim=(slots - 0.4, -0.6), xlim=(0, max(values, default=1.0) * 1.16 or 1.0))
     axes.set_xticks([])
     axes.grid(visible=False)
-    said = f"Mean |TreeSHAP| in log-odds over {wording.counted(evaluation.shap_rows, 'held-out row')}, challenger."
+    rows = wording.counted(evaluation.shap_rows, "held-out row")
+    said = f"Mean |TreeSHAP| in log-odds over {rows}, challenger."
     heard = ", ".join(f"{name} {wording.compact(value)}" for name, value in ranked)
     return Plot("What the model looks at", said, inline_svg(figure, "shap", f"Feature importance: {heard}"))
 
@@ -206,7 +219,7 @@ def training_history(history: Mapping[str, Sequence[float]]) -> Plot | None:
     figure, axes = _figure()
     styles = (_line_style("challenger"), _line_style("champion"))
     for number, (name, values) in enumerate(sorted(lines.items(), reverse=True)):
-        axes.plot(range(1, len(values) + 1), values, label=name, **styles[number % 2])
+        axes.plot(range(1, len(values) + 1), values, label=_literal(name), **styles[number % 2])
     axes.set(xlabel="boosting round")
     _legend(axes, loc="best")
     last = ", ".join(f"{name} {wording.decimal(values[-1])}" for name, values in sorted(lines.items()))
@@ -216,19 +229,23 @@ def training_history(history: Mapping[str, Sequence[float]]) -> Plot | None:
 
 def difference(interval: Interval, required: float, title: str) -> str:
     """SVG of the paired difference with its interval against zero and what the gate asks for."""
-    figure, axes = _figure((_SIZE_INCHES[0] * 1.5, 0.72))
-    colour = STAND_INS["good" if interval.low > required else "bad" if interval.high < required else "champion"]
+    figure, axes = _figure((_SIZE_INCHES[0], 0.62))
+    colour = STAND_INS[
+        "good" if interval.low > required else "bad" if interval.high < required else "champion"
+    ]
     axes.axvline(0, color=STAND_INS["muted"], linewidth=1)
     if required:
         axes.axvline(required, color=STAND_INS["muted"], linewidth=1, linestyle=(0, (2, 2)))
-    axes.plot((interval.low, interval.high), (0, 0), color=colour, linewidth=5, alpha=0.4, solid_capstyle="round")
+    axes.plot(
+        (interval.low, interval.high), (0, 0), color=colour, linewidth=5, alpha=0.4, solid_capstyle="round"
+    )
     axes.plot((interval.value,), (0,), marker="o", markersize=7, color=colour)
     axes.set_yticks([])
     axes.set(ylim=(-1, 1))
     axes.margins(x=0.12)
     axes.locator_params(axis="x", nbins=5)
-    said = f"{title}: {wording.signed(interval.value)}, from {wording.signed(interval.low)} to {wording.signed(interval.high)}"
-    return inline_svg(figure, "difference", said)
+    value, low, high = (wording.signed(v) for v in (interval.value, interval.low, interval.high))
+    return inline_svg(figure, "difference", f"{title}: {value}, from {low} to {high}")
 
 
 def spark(counts: Sequence[float], name: str, description: str) -> str:

@@ -1,4 +1,4 @@
-"""What each section of the page shows, as plain values for its template; None where a run has nothing to show there."""
+"""What each section of the page shows, as values for its template; None where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def gate_section(run: Run) -> View:
         "metrics": _metric_rows(verdict),
         "confidence": wording.percent(run.use_case.gate.confidence, 0),
         "difference": verdict.difference
-        and plots.difference(verdict.difference, required, f"Difference in {title}, challenger minus champion"),
+        and plots.difference(
+            verdict.difference, required, f"Difference in {title}, challenger minus champion"
+        ),
         "difference_text": with_interval(verdict.difference, sign=True),
         "required": wording.signed(required),
         "probability": wording.percent(verdict.probability_better),
@@ -79,7 +81,9 @@ def _metric_rows(verdict: Verdict) -> list[dict[str, Any]]:
 def plots_section(run: Run) -> View:
     """Curves of both models, importances, and the training's course."""
     documents = run.documents
-    drawn = list(plots.evaluation_plots(documents.evaluation, documents.verdict)) if documents.evaluation else []
+    drawn = (
+        list(plots.evaluation_plots(documents.evaluation, documents.verdict)) if documents.evaluation else []
+    )
     course = plots.training_history(documents.training.history) if documents.training else None
     drawn += [course] if course else []
     return {"plots": drawn} if drawn else None
@@ -150,7 +154,9 @@ def profile_section(run: Run) -> View:
 
 def next_section(run: Run) -> View:
     """Commands that look further, or do it again."""
-    return {"commands": commands.next_commands(run.use_case, run.pipeline_run_id, run.documents, run.catalog_name)}
+    return {
+        "commands": commands.next_commands(run.use_case, run.pipeline_run_id, run.documents, run.catalog_name)
+    }
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], View]], ...] = (

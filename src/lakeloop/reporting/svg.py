@@ -1,7 +1,7 @@
 """Matplotlib's SVG made fit for a page: it follows the page's colours, font, width and its readers' aids.
 
-Matplotlib knows no CSS variable, so plots are drawn in stand-in colours, and each stand-in becomes `var(--NAME)` here: one
-drawing serves light and dark.
+Matplotlib knows no CSS variable, so plots are drawn in stand-in colours, and each stand-in becomes
+`var(--NAME)` here: one drawing serves light and dark.
 """
 
 from __future__ import annotations

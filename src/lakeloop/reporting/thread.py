@@ -22,7 +22,9 @@ class Link:
 def thread(documents: RunDocuments) -> tuple[Link, ...]:
     """Links from the endpoint down to the batch's files; those that the run did not reach are left out."""
     return tuple(
-        link for part in (_endpoint, _version, _run, _booster, _features, _source, _batch) for link in part(documents)
+        link
+        for part in (_endpoint, _version, _run, _booster, _features, _source, _batch)
+        for link in part(documents)
     )
 
 
@@ -68,7 +70,9 @@ def _run(documents: RunDocuments) -> Iterator[Link]:
 def _booster(documents: RunDocuments) -> Iterator[Link]:
     trained = documents.training
     if trained:
-        rows = f"{trained.train_rows:,} trained, {trained.holdout_rows:,} held out from {trained.holdout_start}"
+        rows = (
+            f"{trained.train_rows:,} trained, {trained.holdout_rows:,} held out from {trained.holdout_start}"
+        )
         facts = (("model digest", trained.model_digest), ("rounds", str(trained.rounds)), ("rows", rows))
         yield Link("Booster", f"sha256 {trained.booster_sha256}", facts)
 
@@ -82,7 +86,9 @@ def _features(documents: RunDocuments) -> Iterator[Link]:
             ("range ids", ", ".join(made.range_ids)),
             ("rows", f"{made.rows:,}, newest range {made.newest_rows:,}"),
         )
-        yield Link("Feature table", f"{made.feature_table} at snapshot {made.feature_snapshot_id}", _present(facts))
+        yield Link(
+            "Feature table", f"{made.feature_table} at snapshot {made.feature_snapshot_id}", _present(facts)
+        )
 
 
 def _source(documents: RunDocuments) -> Iterator[Link]:
@@ -91,7 +97,13 @@ def _source(documents: RunDocuments) -> Iterator[Link]:
     if range_ is None:
         return
     start = range_.from_snapshot_id or "the first row"
-    snapshots = made.snapshots if made else tuple(s.snapshot_id for s in documents.plan.snapshots) if documents.plan else ()
+    snapshots = (
+        made.snapshots
+        if made
+        else tuple(s.snapshot_id for s in documents.plan.snapshots)
+        if documents.plan
+        else ()
+    )
     facts = (
         ("table uuid", range_.table_uuid),
         ("after", start),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-ABSENT = "–"
+ABSENT = "\u2013"
 _THOUSAND_SECONDS = 1000
 _MINUTE, _HOUR = 60, 3600
 
@@ -39,7 +39,7 @@ def signed(value: float | None, places: int = 4) -> str:
     """A difference, its sign always shown (minus is U+2212)."""
     if value is None:
         return ABSENT
-    sign = "−" if value < 0 else "+"
+    sign = "\u2212" if value < 0 else "+"
     return f"{sign}{decimal(abs(value), places)}"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, GetJsonSchemaHandler, StringConstraints, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
 
@@ -27,6 +29,13 @@ class FeatureSpec(Frozen):
     type: FeatureType | None = Field(
         default=None, description="Default: from the column's type; expressions are numeric."
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The object, or a bare column name: an editor must accept both."""
+        return {"anyOf": [{"type": "string", "description": "A column as it is."}, handler(core_schema)]}
 
     @model_validator(mode="before")
     @classmethod

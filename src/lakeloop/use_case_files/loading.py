@@ -19,7 +19,7 @@ DEFAULT_FOLDER = Path("conf", "use_cases")
 
 
 def use_case_folder() -> Path:
-    """Where a bare name is looked up: `LAKELOOP_USE_CASES`, else `conf/use_cases` below the current folder."""
+    """Where names are looked up: `LAKELOOP_USE_CASES`, else `conf/use_cases` of the current folder."""
     return Path(os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER)
 
 

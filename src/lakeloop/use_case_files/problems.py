@@ -122,7 +122,7 @@ def _schema() -> dict[str, Any]:
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in schema:
-        return dict(_schema()["$defs"][schema["$ref"].rsplit("/", 1)[-1]])
+        return _resolved(_schema()["$defs"][schema["$ref"].rsplit("/", 1)[-1]])
     members = schema.get("anyOf", [])
     objects = [member for member in members if "$ref" in member or "properties" in member]
     return _resolved(objects[0]) if len(objects) == 1 else schema

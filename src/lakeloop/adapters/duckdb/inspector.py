@@ -1,0 +1,205 @@
+"""Inspector over DuckDB: one pass for types and counts, then a few exact looks for keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from glob import glob
+from itertools import combinations, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import duckdb
+
+from lakeloop.domain.errors import UserError
+from lakeloop.domain.table_facts import NUMERIC, ColumnFacts, TableFacts
+from lakeloop.domain.use_case import ColumnType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_ROWS = 1_000_000
+FEW_VALUES = 20
+# Without BOOLEAN, which DuckDB reads from yes/no and Spark only from true/false.
+CSV_TYPES = ["BIGINT", "DOUBLE", "DATE", "TIMESTAMP", "VARCHAR"]
+KEY_COLUMNS_TRIED = 6
+ISO_FORMATS = {
+    "", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S.%fZ",
+}  # fmt: skip
+FORMATS: dict[str, Literal["csv", "parquet", "json"]] = {
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".gz": "csv",
+    ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json",
+}  # fmt: skip
+TYPES: dict[str, ColumnType] = {
+    "BOOLEAN": "boolean", "TINYINT": "int", "SMALLINT": "int", "INTEGER": "int", "UTINYINT": "int",
+    "USMALLINT": "int", "UINTEGER": "long", "BIGINT": "long", "UBIGINT": "double", "HUGEINT": "double",
+    "FLOAT": "float", "DOUBLE": "double", "DATE": "date", "TIMESTAMP": "timestamp",
+    "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp", "TIMESTAMP WITH TIME ZONE": "timestamp",
+    "VARCHAR": "string", "UUID": "string", "TIME": "string",
+}  # fmt: skip
+
+
+class DuckdbInspector:
+    """Looks at up to `MAX_ROWS` rows, in memory."""
+
+    def files(self, path: str) -> TableFacts:
+        """See `Inspector.files`."""
+        found = sorted(glob(path, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        if not found:
+            raise UserError(f"no file matches {path}", fix="correct the path")
+        kind = FORMATS.get(Path(found[0]).suffix.lower())
+        if kind is None:
+            raise UserError("not a CSV, Parquet or JSON file by its name", where=found[0], fix="rename it")
+        with duckdb.connect() as connection:
+            try:
+                remarks, delimiter = _load(connection, kind, found)
+            except duckdb.Error as error:
+                first = str(error).splitlines()[0]
+                raise UserError(
+                    f"cannot be read as {kind}: {first}", where=path, fix="correct the file"
+                ) from error
+            return _facts(connection, path, kind, remarks, delimiter)
+
+    def rows(self, name: str, batches: Iterator[pa.RecordBatch]) -> TableFacts:
+        """See `Inspector.rows`."""
+        import pyarrow as pa
+
+        taken = list(_up_to(batches, MAX_ROWS))
+        if not taken:
+            raise UserError("the table has no rows", where=name, fix="land a batch first")
+        with duckdb.connect() as connection:
+            connection.register("given", pa.Table.from_batches(taken))
+            connection.execute("CREATE TABLE t AS SELECT * FROM given")
+            return _facts(connection, name, "table", {}, ",")
+
+
+def _up_to(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.RecordBatch]:
+    seen = 0
+    for batch in batches:
+        if seen >= limit:
+            return
+        seen += batch.num_rows
+        yield batch
+
+
+def _load(connection: duckdb.DuckDBPyConnection, kind: str, found: list[str]) -> tuple[dict[str, str], str]:
+    if kind != "csv":
+        reader = "read_parquet" if kind == "parquet" else "read_json"
+        connection.execute(f"CREATE TABLE t AS SELECT * FROM {reader}(?) LIMIT {MAX_ROWS}", [found])  # noqa: S608
+        return {}, ","
+    read = f"read_csv(?, nullstr=['', 'NA'], sample_size=200000, auto_type_candidates={CSV_TYPES})"
+    connection.execute(f"CREATE TABLE t AS SELECT * FROM {read} LIMIT {MAX_ROWS}", [found])  # noqa: S608
+    return _dialect(connection, found[0])
+
+
+def _dialect(connection: duckdb.DuckDBPyConnection, path: str) -> tuple[dict[str, str], str]:
+    """Remarks on columns whose dates are written in a way that only a guess can read, and the delimiter."""
+    sniffed = connection.execute(
+        "SELECT Delimiter, DateFormat, TimestampFormat FROM sniff_csv(?, nullstr=['', 'NA'])", [path]
+    ).fetchone()
+    delimiter, dates, timestamps = sniffed or (",", "", "")
+    odd = {"DATE": dates or "", "TIMESTAMP": timestamps or ""}
+    odd = {kind: text for kind, text in odd.items() if text not in ISO_FORMATS}
+    return {
+        name: f"written as {odd[kind]}; ISO 8601 (YYYY-MM-DD hh:mm:ss) is needed"
+        for name, kind in _described(connection)
+        if kind in odd
+    }, str(delimiter)
+
+
+def _described(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    return [(row[0], str(row[1])) for row in connection.execute("DESCRIBE t").fetchall()]
+
+
+def _facts(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    kind: Literal["csv", "parquet", "json", "table"],
+    remarks: dict[str, str],
+    delimiter: str,
+) -> TableFacts:
+    (rows,) = connection.execute("SELECT count(*) FROM t").fetchone() or (0,)
+    if rows == 0:
+        raise UserError("there are no rows", where=source, fix="give data to look at")
+    columns = [
+        _column(connection, name, type_, remarks.get(name, "")) for name, type_ in _described(connection)
+    ]
+    return TableFacts(
+        source=source,
+        kind=kind,
+        rows=rows,
+        columns=tuple(columns),
+        unique=tuple(_unique(connection, columns, rows)),
+        csv_delimiter=delimiter,
+    )
+
+
+def _type(duckdb_type: str) -> ColumnType | None:
+    if duckdb_type.startswith("DECIMAL"):
+        return "double"
+    return "string" if duckdb_type.startswith("ENUM") else TYPES.get(duckdb_type)
+
+
+def _column(connection: duckdb.DuckDBPyConnection, name: str, duckdb_type: str, remark: str) -> ColumnFacts:
+    type_ = "string" if remark else _type(duckdb_type)
+    if type_ is None:
+        return ColumnFacts(name=name, type=None, remark=f"type {duckdb_type}")
+    quoted, numeric = _quoted(name), type_ in NUMERIC
+    ends = f"min({quoted})::DOUBLE, max({quoted})::DOUBLE" if numeric else "NULL, NULL"
+    counted: Any = connection.execute(
+        f"SELECT count(*) - count({quoted}), count(DISTINCT {quoted}), {ends} FROM t"  # noqa: S608
+    ).fetchone()
+    nulls, distinct, low, high = counted
+    values = _values(connection, quoted) if distinct <= FEW_VALUES else {}
+    if type_ == "string" and values and {value.lower() for value in values} <= {"true", "false"}:
+        type_ = "boolean"
+    return ColumnFacts(
+        name=name,
+        type=type_,
+        nulls=nulls,
+        distinct=distinct,
+        min=low,
+        max=high,
+        values=values,
+        remark=remark,
+    )
+
+
+def _values(connection: duckdb.DuckDBPyConnection, quoted: str) -> dict[str, int]:
+    counted = connection.execute(
+        f"SELECT {quoted}::VARCHAR, count(*) FROM t WHERE {quoted} IS NOT NULL GROUP BY 1 ORDER BY 1"  # noqa: S608
+    ).fetchall()
+    return {str(value): int(count) for value, count in counted}
+
+
+def _unique(
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[ColumnFacts], rows: int
+) -> Iterator[tuple[str, ...]]:
+    """Single columns that identify a row; where there are none, the first pair or triple that does."""
+    whole = [c for c in columns if c.nulls == 0 and c.type in {"string", "int", "long", "date", "timestamp"}]
+    singles = [(c.name,) for c in whole if c.distinct == rows]
+    yield from singles
+    if singles:
+        return
+    widest = sorted(whole, key=lambda c: -c.distinct)[:KEY_COLUMNS_TRIED]
+    for size in (2, 3):
+        found = (names for names in _name_sets(widest, size) if _identify(connection, names, rows))
+        first = list(islice(found, 1))
+        yield from first
+        if first:
+            return
+
+
+def _name_sets(columns: Sequence[ColumnFacts], size: int) -> Iterator[tuple[str, ...]]:
+    return (tuple(column.name for column in chosen) for chosen in combinations(columns, size))
+
+
+def _identify(connection: duckdb.DuckDBPyConnection, names: Sequence[str], rows: int) -> bool:
+    listed = ", ".join(map(_quoted, names))
+    query = f"SELECT count(*) FROM (SELECT DISTINCT {listed} FROM t)"  # noqa: S608 - quoted identifiers
+    (distinct,) = connection.execute(query).fetchone() or (0,)
+    return bool(distinct == rows)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,18 @@
+"""The command `lakeloop`; docs/cli.md says what its exit codes mean."""
+
+import sys
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    from lakeloop.cli.app import app
+    from lakeloop.domain.errors import LakeloopError
+
+    try:
+        app()
+    except LakeloopError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+
+
+__all__ = ["main"]

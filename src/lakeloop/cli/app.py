@@ -1,0 +1,23 @@
+"""Registers the commands; each is one file."""
+
+import typer
+
+from lakeloop.cli import history, init, logs, plan, run, runs, serve, status, stop, validate
+
+app = typer.Typer(
+    name="lakeloop",
+    help="Continuous training for lakehouse tables: every batch becomes a verified, live, traceable model,"
+    " or a recorded refusal.",
+    epilog="\b\nStart here:\n"
+    "  lakeloop run card_fraud                 land a batch, train, judge, redeploy\n"
+    "  lakeloop init trips.csv --label late    write a use case for a table of your own\n"
+    "\b\nExit codes: 0 done (a rejected model is done), 1 failed, 2 bad input, 3 conflict, 4 refused,\n"
+    "130 interrupted.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+for module in (init, validate, plan, run, status, history, serve, stop, runs, logs):
+    module.register(app)

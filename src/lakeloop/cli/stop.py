@@ -1,0 +1,7 @@
+"""`lakeloop serve`."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """x."""

@@ -1,0 +1,104 @@
+"""The end of a run in words: what landed, what was learnt, what was decided, what answers now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+Documents = Mapping[str, Any]
+
+
+def summary_lines(documents: Documents) -> list[str]:
+    """Label and text of each part, from the run's journal; parts that did not happen are left out."""
+    parts = [
+        ("batch", _batch(documents)),
+        ("snapshots", _snapshots(documents)),
+        ("MLflow run", _training(documents)),
+        ("verdict", _verdict(documents)),
+        ("model", _model(documents)),
+        ("endpoint", _endpoint(documents)),
+        ("answered", _answer(documents)),
+        ("refused", _refusal(documents)),
+        ("report", (documents.get("report") or {}).get("path", "")),
+    ]
+    return [f"  {label:<11} {text}" for label, text in parts if text]
+
+
+def _batch(documents: Documents) -> str:
+    ingest = documents.get("ingest")
+    if not ingest:
+        return ""
+    if ingest["outcome"] == "nothing":
+        return (documents.get("batch") or {}).get("note") or ingest["reason"] or "nothing to land"
+    text = f"{ingest['batch_id']}: {ingest['outcome'].replace('_', ' ')}, {ingest['rows']:,} rows"
+    landed = f" in {ingest['table']}, snapshot {ingest['snapshot_id']}" if ingest["snapshot_id"] else ""
+    return text + landed
+
+
+def _snapshots(documents: Documents) -> str:
+    plan = documents.get("plan")
+    if not plan:
+        return ""
+    if not plan["range"]:
+        return f"{plan['action']}: {'; '.join(plan['reasons'])}"
+    start = plan["range"]["from_snapshot_id"] or "the first row"
+    rows = _count(plan["added_rows"])
+    return f"({start}, {plan['range']['to_snapshot_id']}]  {plan['action']}, {rows} new rows"
+
+
+def _count(rows: int | None) -> str:
+    return "?" if rows is None else f"{rows:,}"
+
+
+def _training(documents: Documents) -> str:
+    training = documents.get("training")
+    if not training:
+        return ""
+    return (
+        f"{training['mlflow_run_id']}  {training['train_rows']:,} rows trained on, "
+        f"{training['holdout_rows']:,} held out, {training['rounds']} rounds"
+    )
+
+
+def _verdict(documents: Documents) -> str:
+    verdict = documents.get("verdict")
+    if not verdict:
+        return ""
+    return f"{verdict['decision']}: {'; '.join(verdict['reasons'])}"
+
+
+def _model(documents: Documents) -> str:
+    registration, rollout = documents.get("registration"), documents.get("rollout")
+    if not registration:
+        return ""
+    live = rollout and rollout["outcome"] in {"live", "already_live"}
+    alias = "champion" if live else "challenger"
+    return f"{registration['model_name']} version {registration['version']} @{alias}"
+
+
+def _endpoint(documents: Documents) -> str:
+    rollout = documents.get("rollout")
+    if not rollout:
+        return ""
+    outcome = str(rollout["outcome"]).replace("_", " ")
+    return f"{rollout['url']}  {outcome}, version {rollout['version']}"
+
+
+def _answer(documents: Documents) -> str:
+    rollout = documents.get("rollout") or {}
+    rows = (rollout.get("sample_request") or {}).get("rows") or []
+    scores = (rollout.get("sample_response") or {}).get("scores") or []
+    if not rows or not scores:
+        return ""
+    return f"{json.dumps(rows[0], ensure_ascii=False, default=str)} -> {scores[0]:.6f}"
+
+
+def _refusal(documents: Documents) -> str:
+    refusal = documents.get("refusal")
+    if not refusal:
+        return ""
+    broken = [rule["rule"] for rule in refusal.get("rules") or [] if not rule["passed"]]
+    reason = refusal.get("reason") or "; ".join(refusal.get("reasons") or [])
+    kept = f"; kept in {refusal['quarantine_uri']}" if refusal.get("quarantine_uri") else ""
+    return f"{reason}{' (' + ', '.join(broken) + ')' if broken else ''}{kept}"

@@ -71,7 +71,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def described(snapshots: Sequence[Snapshot]) -> str:
-    """What the commits were, e.g. `1 overwrite (3051…7004) and 2 deletes (17, 18)`; at most three of a kind."""
+    """What the commits were, e.g. `1 overwrite (3051…7004) and 2 deletes (17, 18)`; three ids a kind."""
     kinds = Counter(row_effect(s) for s in snapshots)
     return " and ".join(
         f"{counted(n, _NOUNS[kind])} ({_named(snapshots, kind)})" for kind, n in kinds.items()

@@ -1,9 +1,9 @@
 """From a table's metadata to what a training reads: pure, total, deterministic.
 
 Iceberg's incremental scans cannot be asked: the append scan silently drops every snapshot that is no append,
-and "nothing new", "expired" and "rolled back" are one error message to it. So this walks main's ancestry itself,
-by the rule of Iceberg's `BaseIncrementalScan`: `(from, to]` is valid exactly when a retained ancestor of `to`
-has `from` as its parent; `from` itself may have expired.
+and "nothing new", "expired" and "rolled back" are one error message to it. So this walks main's ancestry, by
+the rule of Iceberg's `BaseIncrementalScan`: `(from, to]` is valid exactly when a retained ancestor of `to` has
+`from` as its parent; `from` itself may have expired.
 """
 
 from __future__ import annotations
@@ -173,11 +173,12 @@ def _answer(
     rows: int | None = None,
 ) -> Plan:
     head = case.state.current_snapshot_id
-    whole = action == "rebuild" or case.watermark is None
+    mark = case.watermark
+    same = mark is not None and mark.table_uuid == case.state.table_uuid
     range_ = SnapshotRange(
         table=case.state.name,
         table_uuid=case.state.table_uuid,
-        from_snapshot_id=None if whole or case.watermark is None else case.watermark.snapshot_id,
+        from_snapshot_id=mark.snapshot_id if mark and same and action != "rebuild" else None,
         to_snapshot_id=head or "",
     )
     return Plan(

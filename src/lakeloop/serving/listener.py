@@ -44,6 +44,12 @@ def announce(port_file: Path | None, listener: socket.socket) -> None:
     temporary.replace(port_file)
 
 
+def say(what: str, listener: socket.socket) -> None:
+    """One line in the process's log."""
+    host, port = listener.getsockname()[:2]
+    print(f"{what} at http://{host}:{port}, process {os.getpid()}", flush=True)  # noqa: T201
+
+
 def serve(app: AsgiApp | Any, listener: socket.socket) -> None:
     """Answer until SIGTERM or SIGINT; requests in flight are finished first, for at most `GRACE_SECONDS`."""
     import uvicorn

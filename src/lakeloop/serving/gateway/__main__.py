@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lakeloop.serving.gateway.app import Gateway
 from lakeloop.serving.gateway.routes_file import RoutesFile
-from lakeloop.serving.listener import announce, bind, serve
+from lakeloop.serving.listener import announce, bind, say, serve
 
 
 def main() -> int:
@@ -20,6 +20,7 @@ def main() -> int:
         print(f"error: port {options.port}: {error}", file=sys.stderr, flush=True)  # noqa: T201
         return 1
     announce(options.port_file, listener)
+    say(f"gateway of {options.endpoint}", listener)
     serve(Gateway(options.endpoint, RoutesFile(options.routes)), listener)
     return 0
 

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from lakeloop.domain.errors import LakeloopError
-from lakeloop.serving.listener import announce, bind, serve
+from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
+from lakeloop.serving.listener import announce, bind, say, serve
 from lakeloop.serving.model import load
 
 
 def main() -> int:
     """Load and check the model, open the port, answer until SIGTERM; the exit code."""
     options = _options()
-    _skip_scikit_learn()
     try:
         model = load(options.model_folder)
         model.warm_up()
@@ -26,14 +26,9 @@ def main() -> int:
 
     app = build_app(model)
     announce(options.port_file, listener)
+    say(f"{model.identity.model_name} version {model.identity.version}", listener)
     serve(app, listener)
     return 0
-
-
-def _skip_scikit_learn() -> None:
-    # XGBoost imports scikit-learn, and pandas with it, where they are installed: seconds that this process
-    # never uses. None in sys.modules is Python's documented "not installed", a case that XGBoost supports.
-    sys.modules["sklearn"] = None  # type: ignore[assignment]
 
 
 def _options() -> argparse.Namespace:

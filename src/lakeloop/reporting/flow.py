@@ -141,21 +141,21 @@ def _duration(name: str, documents: RunDocuments) -> str:
 
 def _note(name: str, documents: RunDocuments) -> str:
     """The part of a step's time that is the engine's, or what the step came to."""
-    made = _MADE[name](documents)
+    made, note = _MADE[name](documents), ""
     match made:
         case Batch(rows=int(rows)):
-            return wording.counted(rows, "row")
+            note = wording.counted(rows, "row")
         case IngestResult() | TrainingSet():
-            return _engine("Spark", made.spark_seconds)
+            note = _engine("Spark", made.spark_seconds)
         case TrainedModel():
-            return _engine("XGBoost", made.train_seconds)
+            note = _engine("XGBoost", made.train_seconds)
         case Verdict():
-            return _engine("scoring", made.scoring_seconds)
+            note = _engine("scoring", made.scoring_seconds)
         case Registration():
-            return f"version {made.version}"
+            note = f"version {made.version}"
         case Rollout():
-            return made.outcome.replace("_", " ")
-    return ""
+            note = made.outcome.replace("_", " ")
+    return note
 
 
 def _engine(engine: str, spent: float) -> str:

@@ -27,9 +27,12 @@ class Outcome:
 
 def outcome(documents: RunDocuments, status: FinalStatus) -> Outcome:
     """The run's outcome; a breakdown or a refusal always wins over what was reached before it."""
-    ended = refused_step(documents) and _refused(documents)
-    ended = ended or (documents.rollout and _rollout_failed(documents.rollout))
-    return ended or _stopped(documents, status) or _finished(documents)
+    return (
+        _refused(documents)
+        or _rollout_failed(documents.rollout)
+        or _stopped(documents, status)
+        or _finished(documents)
+    )
 
 
 def _stopped(documents: RunDocuments, status: FinalStatus) -> Outcome | None:
@@ -61,19 +64,27 @@ def refusal_reason(refusal: Any) -> str:
     return str(refusal or "")
 
 
-def _refused(documents: RunDocuments) -> Outcome:
-    untouched = "The live model is unchanged."
-    if refused_step(documents) == "ingest_batch":
-        ingest = documents.ingest
-        broken = [r for r in ingest.rules if not r.passed] if ingest else []
-        said = "; ".join(f"{r.rule} is {r.observed}, expected {r.expected}" for r in broken)
-        reason = said or (ingest.reason if ingest else "") or refusal_reason(documents.refusal)
-        hidden = f"No row of it became visible in the table. {untouched}"
-        return Outcome("batch_refused", "warn", f"Batch refused: {_sentence(reason)}", hidden)
+def _refused(documents: RunDocuments) -> Outcome | None:
+    step = refused_step(documents)
+    if step is None:
+        return None
+    return _batch_refused(documents) if step == "ingest_batch" else _training_refused(documents)
+
+
+def _batch_refused(documents: RunDocuments) -> Outcome:
+    ingest = documents.ingest
+    broken = [r for r in ingest.rules if not r.passed] if ingest else []
+    said = "; ".join(f"{r.rule} is {r.observed}, expected {r.expected}" for r in broken)
+    reason = said or (ingest.reason if ingest else "") or refusal_reason(documents.refusal)
+    hidden = "No row of it became visible in the table. The live model is unchanged."
+    return Outcome("batch_refused", "warn", f"Batch refused: {_sentence(reason)}", hidden)
+
+
+def _training_refused(documents: RunDocuments) -> Outcome:
     reasons = "; ".join(documents.plan.reasons) if documents.plan else ""
-    reason = reasons or refusal_reason(documents.refusal)
-    risk = f"Training on these snapshots would risk a silent wrong model. {untouched}"
-    return Outcome("training_refused", "warn", f"Refused to train: {_sentence(reason)}", risk)
+    reason = _sentence(reasons or refusal_reason(documents.refusal))
+    risk = "Training on these snapshots would risk a silent wrong model. The live model is unchanged."
+    return Outcome("training_refused", "warn", f"Refused to train: {reason}", risk)
 
 
 def _failed(documents: RunDocuments, status: FinalStatus) -> Outcome:
@@ -86,8 +97,8 @@ def _failed(documents: RunDocuments, status: FinalStatus) -> Outcome:
     return Outcome("failed", "bad", where, _sentence(error))
 
 
-def _rollout_failed(rollout: Rollout) -> Outcome | None:
-    if rollout.outcome not in {"rolled_back", "failed"}:
+def _rollout_failed(rollout: Rollout | None) -> Outcome | None:
+    if rollout is None or rollout.outcome not in {"rolled_back", "failed"}:
         return None
     broken = next((s for s in rollout.steps if not s.passed), None)
     why = f"{broken.name} failed: {_sentence(broken.detail)}" if broken else "See the rollout below."

@@ -2,8 +2,8 @@
 
 Iceberg's incremental scans cannot be asked: the append scan silently drops every snapshot that is no append,
 and "nothing new", "expired" and "rolled back" are one error message to it. So this walks main's ancestry, by
-the rule of Iceberg's `BaseIncrementalScan`: `(from, to]` is valid exactly when a retained ancestor of `to` has
-`from` as its parent; `from` itself may have expired.
+the rule of Iceberg's `BaseIncrementalScan`: `(from, to]` is valid exactly when a retained ancestor of `to`
+has `from` as its parent; `from` itself may have expired.
 """
 
 from __future__ import annotations

@@ -1,0 +1,143 @@
+"""`plan_use_case` over real tables: from the first row to the next increment, and fast without a JVM."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakeloop.adapters.iceberg.lake import IcebergLake
+from lakeloop.adapters.iceberg.ledger import IcebergLedger
+from lakeloop.adapters.memory.lake import MemoryLake
+from lakeloop.adapters.memory.ledger import MemoryLedger
+from lakeloop.domain.ledger import EventKind, LedgerEvent, event_id
+from lakeloop.domain.plan import Plan
+from lakeloop.domain.use_case import UseCase
+from lakeloop.planning import plan_use_case
+from lakeloop.recording import record
+from lakeloop.settings import Settings
+from tests.contract.test_lake import TABLE, Place, iceberg_append, rows
+
+SNAPSHOTS = 5000
+USE_CASE = UseCase.model_validate(
+    {
+        "name": "fraud",
+        "table": {"name": TABLE, "key": ["id"], "event_time": "at"},
+        "source": {"kind": "table"},
+        "label": {"column": "kind", "positive": "k1"},
+        "features": ["amount"],
+    }
+)
+
+
+@pytest.fixture(params=["iceberg", "memory"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Place, Any]:
+    if request.param == "memory":
+        memory = MemoryLake()
+        return Place(memory, lambda table, summary: memory.append(TABLE, table, summary)), MemoryLedger()
+    settings = Settings(home=tmp_path)
+    lake = IcebergLake(settings)
+    return Place(lake, lambda table, summary: iceberg_append(lake, table, summary)), IcebergLedger(settings)
+
+
+def ended(plan: Plan, kind: EventKind, subject: str) -> LedgerEvent:
+    return LedgerEvent(
+        event_id=event_id(subject, kind),
+        use_case="fraud",
+        kind=kind,
+        at_ms=1,
+        by="test",
+        reason="",
+        range=plan.range,
+        schema_id=plan.schema_id,
+        columns=plan.columns,
+    )
+
+
+def test_each_training_reads_what_the_last_terminal_one_left(world: tuple[Place, Any]) -> None:
+    place, ledger = world
+    assert plan_use_case(place.lake, ledger, USE_CASE).action == "nothing"
+    first = place.append(rows(0, 10, "a"), {})
+    plan = plan_use_case(place.lake, ledger, USE_CASE)
+    assert (plan.action, [s.snapshot_id for s in plan.snapshots], plan.added_rows) == (
+        "append-scan",
+        [first],
+        10,
+    )
+    record(ledger, ended(plan, "rollout_failed", "one"))
+    assert plan_use_case(place.lake, ledger, USE_CASE) == plan
+    record(ledger, ended(plan, "promoted", "one"))
+    assert plan_use_case(place.lake, ledger, USE_CASE).reasons[0].startswith("no new snapshot since")
+    more = [place.append(rows(10, 5, "b"), {}), place.append(rows(15, 5, "b"), {})]
+    plan = plan_use_case(place.lake, ledger, USE_CASE)
+    assert (plan.action, [s.snapshot_id for s in plan.snapshots], plan.added_rows) == (
+        "append-scan",
+        more,
+        10,
+    )
+    assert plan.range is not None
+    assert (plan.range.from_snapshot_id, plan.range.to_snapshot_id) == (first, more[-1])
+
+
+def test_a_plan_over_5000_snapshots_is_cold_in_seconds_and_loads_neither_pyiceberg_nor_arrow(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(home=tmp_path)
+    lake, ledger = IcebergLake(settings), IcebergLedger(settings)
+    first = iceberg_append(lake, rows(0, 4, "a"), {})
+    record(ledger, ended(plan_use_case(lake, ledger, USE_CASE), "promoted", "one"))
+    lengthen(settings, lake, int(first))
+    code = (
+        "import sys; from lakeloop import bootstrap; from lakeloop.settings import Settings; "
+        "from lakeloop.planning import plan_use_case; from lakeloop.domain.use_case import UseCase; "
+        "s = Settings(); u = UseCase.model_validate_json(sys.stdin.read()); "
+        "print(plan_use_case(bootstrap.lake(s), bootstrap.ledger(s), u).model_dump_json()); "
+        "sys.exit(len({'pyiceberg', 'pyarrow', 'pandas', 'sqlalchemy', 'pyspark'} & sys.modules.keys()))"
+    )
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=USE_CASE.model_dump_json(),
+        env={"LAKELOOP_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    seconds = time.perf_counter() - started
+    assert (done.returncode, done.stderr) == (0, "")
+    plan = Plan.model_validate_json(done.stdout)
+    assert (plan.action, len(plan.snapshots), plan.added_rows) == (
+        "append-scan",
+        SNAPSHOTS - 1,
+        4 * (SNAPSHOTS - 1),
+    )
+    assert seconds < 3
+
+
+def lengthen(settings: Settings, lake: IcebergLake, first: int) -> None:
+    """More appends than a test can make, written into the metadata as Iceberg would."""
+    table = lake.find(TABLE)
+    assert table is not None
+    metadata = json.loads(table.metadata.model_dump_json(by_alias=True))
+    model = metadata["snapshots"][0]
+    for n in range(1, SNAPSHOTS):
+        parent = metadata["snapshots"][-1]["snapshot-id"]
+        metadata["snapshots"].append(
+            {**model, "snapshot-id": first - n, "parent-snapshot-id": parent, "sequence-number": n + 1}
+        )
+    metadata["current-snapshot-id"] = first - SNAPSHOTS + 1
+    path = settings.root / "longer.metadata.json"
+    path.write_text(json.dumps(metadata))
+    with sqlite3.connect(settings.embedded_catalog_path) as catalog:
+        catalog.execute(
+            "UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = 'transactions'",
+            (path.as_uri(),),
+        )
+    catalog.close()

@@ -146,7 +146,9 @@ def retries(counter: str, attempt: int) -> str:
 
 @dsl.pipeline(name="user-error")
 def user_error(code: int) -> None:
-    steps.fail(code=code, text="conf/x.yaml: key 'y' is unknown").set_retry(num_retries=2, backoff_duration="0s")
+    steps.fail(code=code, text="conf/x.yaml: key 'y' is unknown").set_retry(
+        num_retries=2, backoff_duration="0s"
+    )
 
 
 @dsl.pipeline(name="long-log")
@@ -174,7 +176,7 @@ def placeholder_forms(given: str) -> None:
 
 
 @dsl.pipeline(name="secrets")
-def secrets(secret: str = "login") -> None:
+def secrets(secret: str = "login") -> None:  # noqa: S107 - the name of a secret
     task = steps.environment(names=["USER_NAME", "LEVEL", "PLAIN"]).set_env_variable("PLAIN", "p")
     kubernetes.use_secret_as_env(task, secret, {"user": "USER_NAME"})
     kubernetes.use_config_map_as_env(task, "settings", {"level": "LEVEL"})

@@ -21,26 +21,26 @@ def program(body: str, *arguments: object) -> ContainerSpec:
 
 
 @dsl.container_component
-def say(text: str, said: dsl.OutputPath(str)):
+def say(text: str, said: dsl.OutputPath(str)) -> ContainerSpec:
     """Give the text back."""
     return program("note(sys.argv[1]); write(sys.argv[2], sys.argv[1])", text, said)
 
 
 @dsl.container_component
-def join(texts: list, joined: dsl.OutputPath(str)):
+def join(texts: list, joined: dsl.OutputPath(str)) -> ContainerSpec:
     """Join a list to one text."""
     return program("write(sys.argv[2], '+'.join(map(str, json.loads(sys.argv[1]))))", texts, joined)
 
 
 @dsl.container_component
-def measure(
+def measure(  # noqa: PLR0913, PLR0917 - one for each type
     whole: dsl.OutputPath(int),
     share: dsl.OutputPath(float),
     word: dsl.OutputPath(str),
     right: dsl.OutputPath(bool),
     items: dsl.OutputPath(list),
     table: dsl.OutputPath(dict),
-):
+) -> ContainerSpec:
     """One output of each type."""
     body = """
 for path, text in zip(sys.argv[1:], ["3", "2.5", "three", "True", "[1, 2.5]", '{"a": {"b": 1}}']):
@@ -50,15 +50,17 @@ for path, text in zip(sys.argv[1:], ["3", "2.5", "three", "True", "[1, 2.5]", '{
 
 
 @dsl.container_component
-def show_types(
+def show_types(  # noqa: PLR0913, PLR0917 - one for each type
     whole: int, share: float, right: bool, items: list, table: dict, word: str, shown: dsl.OutputPath(str)
-):
+) -> ContainerSpec:
     """What a program receives for each type."""
-    return program("write(sys.argv[-1], '|'.join(sys.argv[1:-1]))", whole, share, right, items, table, word, shown)
+    return program(
+        "write(sys.argv[-1], '|'.join(sys.argv[1:-1]))", whole, share, right, items, table, word, shown
+    )
 
 
 @dsl.container_component
-def make_data(text: str, data: dsl.Output[dsl.Dataset], folder: dsl.Output[dsl.Artifact]):
+def make_data(text: str, data: dsl.Output[dsl.Dataset], folder: dsl.Output[dsl.Artifact]) -> ContainerSpec:
     """A file with metadata, and a folder."""
     body = """
 note("make " + sys.argv[1])
@@ -74,7 +76,9 @@ write(told["outputs"]["outputFile"], json.dumps(said))
 
 
 @dsl.container_component
-def read_data(data: dsl.Input[dsl.Dataset], folder: dsl.Input[dsl.Artifact], found: dsl.OutputPath(str)):
+def read_data(
+    data: dsl.Input[dsl.Dataset], folder: dsl.Input[dsl.Artifact], found: dsl.OutputPath(str)
+) -> ContainerSpec:
     """Content of both, and the metadata."""
     body = """
 note("read")
@@ -85,14 +89,14 @@ write(sys.argv[4], text + sys.argv[3])
 
 
 @dsl.container_component
-def read_file(data: dsl.Input[dsl.Dataset], found: dsl.OutputPath(str)):
+def read_file(data: dsl.Input[dsl.Dataset], found: dsl.OutputPath(str)) -> ContainerSpec:
     """A file's text, with the metadata as JSON."""
     body = "write(sys.argv[3], pathlib.Path(sys.argv[1]).read_text() + sys.argv[2])"
     return program(body, data.path, data.metadata, found)
 
 
 @dsl.container_component
-def read_all(files: dsl.Input[List[dsl.Dataset]], found: dsl.OutputPath(str)):  # noqa: UP006
+def read_all(files: dsl.Input[List[dsl.Dataset]], found: dsl.OutputPath(str)) -> ContainerSpec:  # noqa: UP006
     """The text of every collected file."""
     body = """
 files = json.loads(sys.argv[1])["inputs"]["artifacts"]["files"]["artifacts"]
@@ -102,19 +106,19 @@ write(sys.argv[2], ",".join(pathlib.Path(one["uri"]).read_text() for one in file
 
 
 @dsl.container_component
-def fail(code: int, text: str = "nothing works"):
+def fail(code: int, text: str = "nothing works") -> ContainerSpec:
     """Leave with an exit code after an error line."""
     return program("note('fail'); print('error: ' + sys.argv[2]); sys.exit(int(sys.argv[1]))", code, text)
 
 
 @dsl.container_component
-def quiet_fail(code: int):
+def quiet_fail(code: int) -> ContainerSpec:
     """Leave with an exit code after many lines and no error line."""
     return program("[print('line', k) for k in range(40)]; sys.exit(int(sys.argv[1]))", code)
 
 
 @dsl.container_component
-def fail_until(attempt: int, counter: str, said: dsl.OutputPath(str)):
+def fail_until(attempt: int, counter: str, said: dsl.OutputPath(str)) -> ContainerSpec:
     """Fail until the attempt; the counter's file remembers."""
     body = """
 path = pathlib.Path(sys.argv[2])
@@ -128,7 +132,7 @@ write(sys.argv[3], "attempt %d" % seen)
 
 
 @dsl.container_component
-def wait_for(path: str, seconds: float, said: dsl.OutputPath(str)):
+def wait_for(path: str, seconds: float, said: dsl.OutputPath(str)) -> ContainerSpec:
     """Wait until a file is there; announces itself in PATH.here."""
     body = """
 import time
@@ -142,7 +146,7 @@ sys.exit(1) if not os.path.exists(sys.argv[1]) else write(sys.argv[3], "seen")
 
 
 @dsl.container_component
-def meet(mine: str, other: str, said: dsl.OutputPath(str)):
+def meet(mine: str, other: str, said: dsl.OutputPath(str)) -> ContainerSpec:
     """Leave a file and wait for another's: ends well only when both run at once."""
     body = """
 import time
@@ -154,7 +158,7 @@ sys.exit(1) if not os.path.exists(sys.argv[2]) else write(sys.argv[3], "met")
 
 
 @dsl.container_component
-def stubborn(seconds: float):
+def stubborn(seconds: float) -> ContainerSpec:
     """Start a child, ignore SIGTERM, and sleep; the child's id goes to TRACE."""
     body = """
 import signal, subprocess, time
@@ -167,13 +171,13 @@ time.sleep(float(sys.argv[1]))
 
 
 @dsl.container_component
-def on_exit(status: dsl.PipelineTaskFinalStatus, said: dsl.OutputPath(str)):
+def on_exit(status: dsl.PipelineTaskFinalStatus, said: dsl.OutputPath(str)) -> ContainerSpec:
     """Repeat the final status."""
     return program("note('exit'); write(sys.argv[2], sys.argv[1])", "{{$.inputs.parameters['status']}}", said)
 
 
 @dsl.container_component
-def environment(names: list, values: dsl.OutputPath(dict)):
+def environment(names: list, values: dsl.OutputPath(dict)) -> ContainerSpec:
     """Values of the named variables."""
     body = "write(sys.argv[2], json.dumps({name: os.environ.get(name) for name in json.loads(sys.argv[1])}))"
     return program(body, names, values)
@@ -186,7 +190,7 @@ def placeholders(
     shown: dsl.OutputPath(list),
     given: Optional[str] = None,  # noqa: UP045
     absent: Optional[str] = None,  # noqa: UP045
-):
+) -> ContainerSpec:
     """Every structured placeholder, and the run's names."""
     arguments = [
         ConcatPlaceholder(["--number=", number, "/", IfPresentPlaceholder("given", then=given, else_="no")]),
@@ -206,12 +210,14 @@ def placeholders(
 
 
 @dsl.container_component
-def half_done(said: dsl.OutputPath(str), number: dsl.OutputPath(int)):
+def half_done(said: dsl.OutputPath(str), number: dsl.OutputPath(int)) -> ContainerSpec:
     """Write one of two declared outputs."""
     return program("write(sys.argv[1], 'here')", said, number)
 
 
 @dsl.container_component
-def by_executor_output(number: dsl.OutputPath(int)):
+def by_executor_output(number: dsl.OutputPath(int)) -> ContainerSpec:
     """Give a parameter through executor_output.json instead of its file."""
-    return program("write(sys.argv[1], json.dumps({'parameterValues': {'number': 7}}))", "{{$.outputs.output_file}}")
+    return program(
+        "write(sys.argv[1], json.dumps({'parameterValues': {'number': 7}}))", "{{$.outputs.output_file}}"
+    )

@@ -4,7 +4,15 @@ result = run_pipeline(Path("pipeline.yaml"), {"rows": 100}, RunOptions(runs_dir=
 """
 
 from lakeloop.runners.process.options import EntryPoint, RunOptions, RunResult, TaskResult
-from lakeloop.runners.process.progress import default_listener
+from lakeloop.runners.process.progress import PlainListener, default_listener
 from lakeloop.runners.process.running import run_pipeline
 
-__all__ = ["EntryPoint", "RunOptions", "RunResult", "TaskResult", "default_listener", "run_pipeline"]
+__all__ = [
+    "EntryPoint",
+    "PlainListener",
+    "RunOptions",
+    "RunResult",
+    "TaskResult",
+    "default_listener",
+    "run_pipeline",
+]

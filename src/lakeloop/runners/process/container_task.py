@@ -26,7 +26,7 @@ from lakeloop.runners.process.events import (
     TaskStarted,
 )
 from lakeloop.runners.process.fingerprint import cacheable, inputs_digest, task_fingerprint
-from lakeloop.runners.process.inputs import InputError, Surroundings, Values, lookup
+from lakeloop.runners.process.inputs import InputError, Surroundings, Values, fill, lookup
 from lakeloop.runners.process.launching import (
     OutputError,
     artifact_paths,
@@ -145,13 +145,9 @@ class ContainerTask:
     def _object_name(self, source: ir.EnvironmentFrom) -> str:
         binding = source.name
         if isinstance(binding.source, ir.Constant) and binding.source.text:
-            inputs = {**self._job.surroundings.scope.parameters, **self._job.inputs.parameters}
-            scope = Values(inputs)
-            parts = binding.source.text.parts
-            names = [
-                part if isinstance(part, str) else str(scope.parameters.get(part.name, "")) for part in parts
-            ]
-            return "".join(names)
+            around = self._job.surroundings
+            known = {**around.scope.parameters, **self._job.inputs.parameters}
+            return fill(binding.source.text, known, around.identity)
         return str(lookup(binding, self._job.surroundings) or "")
 
     def _fingerprint(self, environment: Mapping[str, str]) -> str:

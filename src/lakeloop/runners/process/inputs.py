@@ -72,7 +72,7 @@ def resolve_inputs(task: ir.Task, target: ir.Component, around: Surroundings) ->
     parameters = _plain_parameters(task, target, around)
     for name, binding in task.parameters.items():
         if isinstance(binding.source, ir.Constant) and binding.source.text:
-            parameters[name] = _fill(binding.source, parameters, around.identity)
+            parameters[name] = fill(binding.source.text, parameters, around.identity)
     parameters = {name: _typed(name, value, target) for name, value in parameters.items()}
     return Values(_with_defaults(parameters, target), _artifacts(task, target, around))
 
@@ -100,7 +100,7 @@ def lookup(binding: ir.ParameterBinding, around: Surroundings) -> Any:
     """The value of one binding; None when there is none."""
     source = binding.source
     if isinstance(source, ir.Constant):
-        return _fill(source, {}, around.identity) if source.text else source.value
+        return fill(source.text, {}, around.identity) if source.text else source.value
     if isinstance(source, ir.FromInput):
         value = around.scope.parameters.get(source.name)
     elif isinstance(source, ir.FinalStatus):
@@ -119,11 +119,14 @@ def _select(value: Any, selector: str) -> Any:
     return value
 
 
-def _fill(constant: ir.Constant, parameters: Mapping[str, Any], identity: Mapping[str, str]) -> str:
-    text = constant.text or Text(())
-    return "".join(
-        part if isinstance(part, str) else _fill_part(part, parameters, identity) for part in text.parts
-    )
+def fill(text: Text, parameters: Mapping[str, Any], identity: Mapping[str, str]) -> str:
+    """Fill an author's f-string from a task's inputs and the run's names.
+
+    Raises:
+        InputError: a placeholder in it has no value.
+    """
+    parts = [part if isinstance(part, str) else _fill_part(part, parameters, identity) for part in text.parts]
+    return "".join(parts)
 
 
 def _fill_part(part: Placeholder, parameters: Mapping[str, Any], identity: Mapping[str, str]) -> str:

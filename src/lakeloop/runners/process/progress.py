@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TextIO
-
-from rich.console import Console
-from rich.live import Live
-from rich.spinner import Spinner
-from rich.table import Table
-from rich.text import Text
 
 from lakeloop.runners.process.events import (
     Event,
@@ -36,18 +28,22 @@ Line = tuple[str, str]
 def default_listener(stream: TextIO | None = None) -> Listener:
     """A live table when the stream (standard error by default) is a terminal, plain lines otherwise."""
     target = stream or sys.stderr
-    console = Console(file=target, highlight=False, soft_wrap=True)
-    return LiveListener(console) if console.is_terminal else PlainListener(target)
+    if not target.isatty():
+        return PlainListener(target)
+    # rich is slow to import, and only a terminal needs it.
+    from lakeloop.runners.process.live import LiveListener, terminal
+
+    return LiveListener(terminal(target))
 
 
 def lines_for(event: Event) -> list[Line]:
     """The lasting lines that an event deserves."""
     describe: dict[type, Callable[[Any], list[Line]]] = {
         RunStarted: _run_started,
-        TaskFinished: lambda e: [(f"done     {e.name}  {_time(e.seconds)}", "green")],
+        TaskFinished: lambda e: [(f"done     {e.name}  {time_text(e.seconds)}", "green")],
         TaskCached: lambda e: [(f"reused   {e.name}  from {e.source}", "green")],
         TaskSkipped: lambda e: [(f"skipped  {e.name}  {e.reason}", "dim")],
-        TaskCancelled: lambda e: [(f"stopped  {e.name}  after {_time(e.seconds)}", "yellow")],
+        TaskCancelled: lambda e: [(f"stopped  {e.name}  after {time_text(e.seconds)}", "yellow")],
         TaskRetried: _task_retried,
         TaskFailed: _task_failed,
         RunFinished: _run_finished,
@@ -67,7 +63,7 @@ def _task_retried(event: TaskRetried) -> list[Line]:
 
 
 def _task_failed(event: TaskFailed) -> list[Line]:
-    lines = [(f"failed   {event.name}  after {_time(event.seconds)}: {event.error}", "bold red")]
+    lines = [(f"failed   {event.name}  after {time_text(event.seconds)}: {event.error}", "bold red")]
     told = {event.error, f"error: {event.error}"}
     lines += [(f"    {line}", "red") for line in event.log_tail if line not in told]
     return lines + ([(f"    log: {event.log_path}", "")] if event.log_path else [])
@@ -75,11 +71,12 @@ def _task_failed(event: TaskFailed) -> list[Line]:
 
 def _run_finished(event: RunFinished) -> list[Line]:
     style = {"succeeded": "bold green", "failed": "bold red"}.get(event.state, "bold yellow")
-    lines = [(f"run {event.run_id} {event.state} in {_time(event.seconds)}", style)]
+    lines = [(f"run {event.run_id} {event.state} in {time_text(event.seconds)}", style)]
     return lines if event.state == "succeeded" else [*lines, (f"go on with: {event.resume_command}", "")]
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """A duration for people: `4.2 s`, `3 min 07 s`."""
     whole = int(seconds)
     return f"{seconds:.1f} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"  # noqa: PLR2004
 
@@ -102,44 +99,3 @@ def _started_or_progress(event: Event) -> list[Line]:
         attempt = f"  attempt {event.attempt}" if event.attempt > 1 else ""
         return [(f"started  {event.name}{attempt}", "")]
     return [(f"         {event.name}: {event.text}", "")] if isinstance(event, TaskProgress) else []
-
-
-@dataclass(slots=True)
-class _Row:
-    name: str
-    since: float
-    text: str = ""
-    spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
-
-
-class LiveListener:
-    """Finished tasks as lines above, running ones in a table that keeps moving."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._rows: dict[str, _Row] = {}
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=True)
-
-    def __call__(self, event: Event, /) -> None:
-        """Update the table, and print what lasts."""
-        if isinstance(event, RunStarted):
-            self._live.start()
-        elif isinstance(event, TaskStarted):
-            self._rows[event.path] = _Row(event.name, time.monotonic())
-        elif isinstance(event, TaskProgress):
-            self._rows[event.path].text = event.text
-        elif isinstance(event, RunFinished):
-            self._live.stop()
-        else:
-            self._rows.pop(event.path, None)
-        for text, style in lines_for(event):
-            self._console.print(Text(text, style=style))
-
-    def _table(self) -> Table:
-        table = Table.grid(padding=(0, 1))
-        for row in list(self._rows.values()):
-            seconds = _time(time.monotonic() - row.since)
-            table.add_row(
-                row.spinner, Text(row.name, style="bold"), Text(seconds), Text(row.text, style="cyan")
-            )
-        return table

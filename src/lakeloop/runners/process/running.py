@@ -58,6 +58,8 @@ def run_pipeline(pipeline_path: Path, arguments: dict[str, Any], options: RunOpt
     local_secrets = secrets_for(options)
     _check_commands(pipeline, options)
     _check_secrets(pipeline, local_secrets)
+    if not options.resume:
+        check_arguments(pipeline, arguments)
     folder = _folder(options)
     with _writable(folder), folder.locked():
         values = _request(pipeline, pipeline_path, arguments, options, folder)

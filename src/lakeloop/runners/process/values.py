@@ -69,8 +69,7 @@ def to_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        number = _double(value)
-        return str(number) if isinstance(number, int) else format(Decimal(repr(number)), "f")
+        return format(Decimal(repr(float(value))), "f").removesuffix(".0")
     return json_text(value)
 
 

@@ -1,0 +1,168 @@
+"""Versions and aliases in MLflow's registry."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakeloop.adapters.mlflow.client import open_client
+from lakeloop.adapters.mlflow.model_files import OWN_FOLDER
+from lakeloop.adapters.mlflow.tags import RUN_KEY, VERDICT, lineage_tags
+from lakeloop.adapters.mlflow.tracker import read_training
+from lakeloop.domain.errors import ConflictError, LakeloopError
+from lakeloop.domain.model_folder import MODEL_FILES, model_digest
+from lakeloop.domain.rollout import Registration
+from lakeloop.domain.training import TrainedModel
+from lakeloop.domain.verdict import Verdict
+from lakeloop.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+class MlflowModelRegistry:
+    """ModelRegistry on MLflow's client."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return open_client(self._settings)
+
+    def champion(self, model_name: str) -> str | None:
+        """Version behind alias `champion`, or None."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_model_version_by_alias(model_name, CHAMPION).version)
+        except MlflowException as error:
+            # The first code is for an unknown model, the second for an unknown alias.
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+    def register(self, model_name: str, trained: TrainedModel, verdict: Verdict) -> Registration:
+        """The version of this run key: found, or made, with lineage as tags and alias `challenger`."""
+        self._ensure_model(model_name)
+        version = self._version_of(model_name, trained) or self._create(model_name, trained, verdict)
+        self._client.set_registered_model_alias(model_name, CHALLENGER, version)
+        return Registration(
+            model_name=model_name,
+            version=version,
+            model_uri=trained.model_uri,
+            model_digest=trained.model_digest,
+            previous_champion=self.champion(model_name),
+        )
+
+    def promote(self, model_name: str, version: str, expected: str | None) -> None:
+        """Move alias `champion` from `expected` to `version`; again is a no-op.
+
+        MLflow has no compare-and-set: the alias is read before and after, under the caller's claim.
+
+        Raises:
+            ConflictError: the alias is neither at `expected` nor at `version`.
+        """
+        current = self.champion(model_name)
+        if current == version:
+            return
+        if current != expected:
+            raise _conflict(model_name, version, expected, current)
+        self._client.set_registered_model_alias(model_name, CHAMPION, version)
+        after = self.champion(model_name)
+        if after != version:
+            raise _conflict(model_name, version, expected, after)
+
+    def trained(self, model_name: str, version: str) -> TrainedModel:
+        """The training behind a version."""
+        return read_training(self._client, str(self._get(model_name, version).run_id))
+
+    def download(self, model_name: str, version: str, folder: Path) -> Path:
+        """The version's model folder (booster.ubj, encoding.json), its digest checked.
+
+        Raises:
+            LakeloopError: the version does not exist, or its bytes are not those that were trained.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        found = self._get(model_name, version)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = Path(
+            download_artifacts(
+                artifact_uri=f"{found.source}/{OWN_FOLDER}",
+                dst_path=str(folder),
+                tracking_uri=self._settings.tracking_uri,
+            )
+        )
+        digest = model_digest({name: (path / name).read_bytes() for name in MODEL_FILES})
+        expected = found.tags.get("lakeloop.model_digest")
+        if digest != expected:
+            raise LakeloopError(
+                f"the model's bytes have digest {digest}, not {expected}",
+                where=f"model {model_name} version {version}",
+                fix="the artifact was changed after training; roll back to another version",
+            )
+        return path
+
+    def _get(self, model_name: str, version: str) -> ModelVersion:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_model_version(model_name, version)
+        except MlflowException as error:
+            raise LakeloopError(
+                f"no version {version}: {error.message}",
+                where=f"model {model_name}",
+                fix="lakeloop history shows versions",
+            ) from error
+
+    def _ensure_model(self, model_name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(model_name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _versions(self, model_name: str, trained: TrainedModel) -> list[str]:
+        """Versions of the run key, oldest first."""
+        found = self._client.search_model_versions(f"name = '{model_name}'")
+        return sorted(
+            (str(v.version) for v in found if v.tags.get(RUN_KEY) == trained.lineage.run_key), key=int
+        )
+
+    def _version_of(self, model_name: str, trained: TrainedModel) -> str | None:
+        return next(iter(self._versions(model_name, trained)), None)
+
+    def _create(self, model_name: str, trained: TrainedModel, verdict: Verdict) -> str:
+        tags = lineage_tags(trained.lineage) | {
+            "lakeloop.model_digest": trained.model_digest,
+            VERDICT: verdict.decision,
+        }
+        model_id = trained.model_uri.removeprefix("models:/")
+        made = self._client.create_model_version(
+            model_name,
+            # Not the models:/ URI, which the SQL store resolves by the process's tracking URI, not this client's.
+            source=self._client.get_logged_model(model_id).artifact_location,
+            run_id=trained.mlflow_run_id,
+            tags=tags,
+            model_id=model_id,
+            await_creation_for=0,
+        )
+        first, *others = self._versions(model_name, trained)
+        if others and str(made.version) != first:
+            self._client.delete_model_version(model_name, str(made.version))
+        return first
+
+
+def _conflict(model_name: str, version: str, expected: str | None, current: str | None) -> ConflictError:
+    return ConflictError(
+        f"champion is version {current or 'none'}, not {expected or 'none'}: somebody promoted since",
+        where=f"model {model_name}",
+        fix=f"evaluate version {version} against the present champion",
+    )

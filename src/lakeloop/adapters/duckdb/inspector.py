@@ -34,7 +34,8 @@ TYPES: dict[str, ColumnType] = {
     "BOOLEAN": "boolean", "TINYINT": "int", "SMALLINT": "int", "INTEGER": "int", "UTINYINT": "int",
     "USMALLINT": "int", "UINTEGER": "long", "BIGINT": "long", "UBIGINT": "double", "HUGEINT": "double",
     "FLOAT": "float", "DOUBLE": "double", "DATE": "date", "TIMESTAMP": "timestamp",
-    "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp", "TIMESTAMP WITH TIME ZONE": "timestamp",
+    "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamp",
     "VARCHAR": "string", "UUID": "string", "TIME": "string",
 }  # fmt: skip
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lakeloop.adapters.spark.failures import java_class, spark_failures
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -19,7 +21,7 @@ class TableRefs:
     """Branches of one table. Snapshot ids are strings."""
 
     def __init__(self, spark: SparkSession, qualified_name: str) -> None:
-        loader = spark._jvm.org.apache.iceberg.spark.Spark3Util  # type: ignore[union-attr]  # noqa: SLF001
+        loader = spark._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001
         self._table: Any = loader.loadIcebergTable(spark._jsparkSession, qualified_name)  # noqa: SLF001
 
     def refresh(self) -> None:
@@ -49,8 +51,10 @@ class TableRefs:
         return str(self._table.uuid())
 
     def create(self, branch: str) -> None:
-        """A branch at main's head. On a table without any snapshot it starts at an empty append (Iceberg's own way
-        for branches of empty tables), and main stays without a snapshot until `publish`.
+        """A branch at main's head.
+
+        On a table without any snapshot it starts at an empty append (Iceberg's own way for branches of empty
+        tables), and main stays without a snapshot until `publish`.
         """
         head = self.head()
         changes = self._table.manageSnapshots()
@@ -65,19 +69,22 @@ class TableRefs:
             self._table.manageSnapshots().removeBranch(branch).commit()
             self.refresh()
 
-    def publish(self, branch: str) -> bool:
-        """Fast-forward main to the branch and remove the branch, in one catalog commit (a compare-and-set).
+    def publish(self, branch: str, staged: str) -> bool:
+        """Fast-forward main to the staged snapshot and remove its branch, in one catalog commit.
+
+        The commit is a compare-and-set on the metadata that was looked at here: a branch that somebody else appended
+        to, or a main that is no longer an ancestor, is never published.
 
         Returns:
-            False where somebody else committed first: main is no longer an ancestor of the branch.
+            False where somebody else was first.
         """
-        from py4j.protocol import Py4JJavaError
-
         self.refresh()
+        if self.head(branch) != staged:
+            return False
         try:
             self._table.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
-        except Py4JJavaError as error:
-            if error.java_exception.getClass().getName() not in _CONFLICTS:
+        except spark_failures() as error:
+            if java_class(error) not in _CONFLICTS:
                 raise
             return False
         finally:

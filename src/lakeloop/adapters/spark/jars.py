@@ -108,9 +108,9 @@ def _fetch(settings: Settings, report: Report) -> None:
             verify([jar for jar in jars if jar.name in locked()], locked())
             folder.mkdir(exist_ok=True)
             for jar in jars:
-                os.replace(jar, folder / jar.name)
+                jar.replace(folder / jar.name)
         elif not folder.exists():
-            os.replace(Path(scratch, "jars"), folder)
+            Path(scratch, "jars").replace(folder)
     report(f"{len(jars)} jars are in {folder}")
 
 
@@ -119,7 +119,7 @@ def _resolve(settings: Settings, scratch: Path, report: Report) -> None:
     log = scratch / "ivy.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _command(settings, scratch), stdout=output, stderr=subprocess.STDOUT, env=_environment(settings)
+            _command(settings, scratch), stdout=output, stderr=subprocess.STDOUT, env=_environment()
         )
         try:
             _watch(process, scratch, report)
@@ -150,7 +150,7 @@ def _command(settings: Settings, scratch: Path) -> list[str]:
     return [str(submit), "--master", "local[1]", *options, "--packages", packages, str(program)]
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     import pyspark
 
     home = str(Path(pyspark.__file__).parent)

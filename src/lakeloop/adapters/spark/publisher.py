@@ -6,7 +6,6 @@ key `lakeloop.batch-id` in the summary of the staged snapshot, which main's hist
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING
 from lakeloop.adapters.spark.batch_files import Layout, layouts
 from lakeloop.adapters.spark.batch_rows import SPARK_TYPES, check_keys, explain_failure, typed_rows
 from lakeloop.adapters.spark.branches import TableRefs
+from lakeloop.adapters.spark.failures import first_line, spark_failures
 from lakeloop.adapters.spark.quarantine import keep_refused
 from lakeloop.adapters.spark.session import spark_session
-from lakeloop.adapters.spark.sql import appended_rows, create_table, qualified
+from lakeloop.adapters.spark.sql import appended_rows, create_table, qualified, rows_at
+from lakeloop.adapters.spark.staging import Staged, stage
 from lakeloop.domain.batch import (
     BATCH_ID_PROPERTY,
     BATCH_NUMBER_PROPERTY,
@@ -30,6 +31,7 @@ from lakeloop.domain.expectations import audit_sql, broken, judge, summary
 from lakeloop.domain.labels import quoted
 from lakeloop.domain.publication import published_snapshot, table_problems
 from lakeloop.domain.snapshots import Snapshot, TableState
+from lakeloop.domain.source_files import source_files_property
 from lakeloop.domain.use_case import UseCase
 from lakeloop.ports.lake import Lake
 from lakeloop.settings import Settings
@@ -123,19 +125,20 @@ class _Publication:
         if state is not None and found is not None:
             refs.drop(self._branch)
             return _published_already(state, found, self._batch.batch_id)
-        staged, parent = self._staged(refs, attempt)
-        rules = self._audit(staged, parent, history=refs.head() is not None)
+        key = (BATCH_ID_PROPERTY, self._batch.batch_id or "")
+        staged = stage(refs, self._branch, key, lambda: self._append(attempt, refs))
+        rules = self._audit(staged, history=refs.head() is not None)
         if broken(rules):
-            return self._refuse(refs, staged, parent, rules)
-        if not refs.publish(self._branch):
+            return self._refuse(refs, staged, rules)
+        if not refs.publish(self._branch, staged.snapshot_id):
             return None
         return IngestResult(
             outcome="published",
             batch_id=self._batch.batch_id,
             table=self._table,
             table_uuid=refs.uuid(),
-            snapshot_id=staged,
-            rows=int(refs.summary(staged).get("added-records", "0")),
+            snapshot_id=staged.snapshot_id,
+            rows=int(refs.summary(staged.snapshot_id).get("added-records", "0")),
             rules=rules,
             reason="every expectation is met",
         )
@@ -144,59 +147,35 @@ class _Publication:
         columns = {c: SPARK_TYPES.get(t, t) for c, t in self._use_case.table.columns.items()}
         create_table(self._spark, self._settings, self._table, columns, self._use_case.table.partition_by)
 
-    def _staged(self, refs: TableRefs, attempt: str) -> tuple[str, str]:
-        """Snapshot with the batch's rows on its branch, and its parent: an earlier attempt's where it still fits."""
-        refs.refresh()
-        main, head = refs.head(), refs.head(self._branch)
-        if head is not None:
-            parent = refs.parent(head)
-            mine = refs.summary(head).get(BATCH_ID_PROPERTY) == self._batch.batch_id
-            if mine and parent is not None and main in {None, parent}:
-                return head, parent
-            if mine or head != main:
-                refs.drop(self._branch)
-        if refs.head(self._branch) is None:
-            refs.create(self._branch)
-        parent = refs.head(self._branch)
-        self._append(attempt, refs)
-        staged = refs.head(self._branch)
-        if staged is None or parent is None or staged == parent:
-            raise LakeloopError("the append left no snapshot on its branch", where=self._table)
-        return staged, parent
-
     def _append(self, attempt: str, refs: TableRefs) -> None:
-        from py4j.protocol import Py4JJavaError
-        from pyspark.errors import PySparkException
-
         rows = typed_rows(self._spark, self._use_case, self._batch, self._files)
         writer = rows.writeTo(f"{self._name}.{quoted('branch_' + self._branch)}")
         for key, value in self._properties(attempt).items():
             writer = writer.option(f"snapshot-property.{key}", value)
         try:
             writer.append()
-        except (PySparkException, Py4JJavaError) as error:
+        except spark_failures() as error:
             refs.drop(self._branch)
             explain_failure(self._spark, self._use_case, self._batch, self._files)
             raise LakeloopError(
-                f"Spark could not write the batch: {str(error).splitlines()[0]}", where=self._table
+                f"Spark could not write the batch: {first_line(error)}", where=self._table
             ) from error
-        refs.refresh()
 
     def _properties(self, attempt: str) -> dict[str, str]:
         properties = {BATCH_ID_PROPERTY: self._batch.batch_id or "", ATTEMPT_PROPERTY: attempt}
-        properties[SOURCE_FILES_PROPERTY] = json.dumps(list(self._batch.files))
+        properties[SOURCE_FILES_PROPERTY] = source_files_property(self._batch.source_files)
         if self._batch.number is not None:
             properties[BATCH_NUMBER_PROPERTY] = str(self._batch.number)
         return properties
 
-    def _audit(self, staged: str, parent: str, *, history: bool) -> tuple[RuleResult, ...]:
+    def _audit(self, staged: Staged, *, history: bool) -> tuple[RuleResult, ...]:
         """One aggregation over the staged rows; one semi-join when the table has rows that could hold the same keys."""
-        rows = appended_rows(self._spark, self._settings, self._table, parent, staged)
+        rows = appended_rows(self._spark, self._settings, self._table, staged.parent_id, staged.snapshot_id)
         aggregates = [f"{sql} AS {alias}" for alias, sql in audit_sql(self._use_case).items()]
         found = rows.selectExpr(*aggregates).collect()[0].asDict()
         known = 0
         if history and self._use_case.expectations.unique and found["rows"]:
-            known = self._known_keys(rows, parent, found["first_key"], found["last_key"])
+            known = self._known_keys(rows, staged.parent_id, found["first_key"], found["last_key"])
         return judge(self._use_case, found, known)
 
     def _known_keys(self, rows: DataFrame, parent: str, first: object, last: object) -> int:
@@ -204,18 +183,16 @@ class _Publication:
         from pyspark.sql import functions as F  # noqa: N812 - the field's name for it
 
         columns = list(self._use_case.expectations.unique)
-        before = self._spark.read.format("iceberg").option("snapshot-id", parent).load(self._name)
+        before = rows_at(self._spark, self._settings, self._table, parent)
         before = before.select(*columns)
         if first is not None and last is not None:
             before = before.where(F.col(columns[0]).between(F.lit(first), F.lit(last)))
-        return rows.select(*columns).join(before, columns, "left_semi").count()
+        return int(rows.select(*columns).join(before, columns, "left_semi").count())
 
-    def _refuse(
-        self, refs: TableRefs, staged: str, parent: str, rules: tuple[RuleResult, ...]
-    ) -> IngestResult:
-        rows = appended_rows(self._spark, self._settings, self._table, parent, staged)
+    def _refuse(self, refs: TableRefs, staged: Staged, rules: tuple[RuleResult, ...]) -> IngestResult:
+        rows = appended_rows(self._spark, self._settings, self._table, staged.parent_id, staged.snapshot_id)
         uri = keep_refused(rows, self._settings, self._use_case, self._batch, rules)
-        count = int(refs.summary(staged).get("added-records", "0"))
+        count = int(refs.summary(staged.snapshot_id).get("added-records", "0"))
         refs.drop(self._branch)
         return IngestResult(
             outcome="refused",

@@ -43,8 +43,13 @@ def appended_rows(
     spark: SparkSession, settings: Settings, table: str, start: str | None, end: str
 ) -> DataFrame:
     """Rows that append snapshots added in `(start, end]`; from the first row where `start` is None."""
-    reader = spark.read.format("iceberg")
     if start is None:
-        return reader.option("snapshot-id", end).load(qualified(settings, table))
-    reader = reader.option("start-snapshot-id", start).option("end-snapshot-id", end)
+        return rows_at(spark, settings, table, end)
+    reader = spark.read.format("iceberg").option("start-snapshot-id", start).option("end-snapshot-id", end)
+    return reader.load(qualified(settings, table))
+
+
+def rows_at(spark: SparkSession, settings: Settings, table: str, snapshot_id: str) -> DataFrame:
+    """All rows at a snapshot, with the schema of that snapshot."""
+    reader = spark.read.format("iceberg").option("versionAsOf", snapshot_id)
     return reader.load(qualified(settings, table))

@@ -1,0 +1,203 @@
+"""The feature table of a use case: its columns as SQL, and which ranges of it a training needs. Pure.
+
+Columns: the table's key and event time, `_label` (double, 0 or 1), the features by name (numeric: double, categorical:
+string), `_slice_<column>` (string) for the gate's slices, and `_range_id` (string, identity partition).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lakeloop.domain.encoding import source_columns
+from lakeloop.domain.errors import UserError
+from lakeloop.domain.feature_rows import LABEL_COLUMN, SLICE_PREFIX
+from lakeloop.domain.features import FeatureSpec, FeatureType, feature_hash
+from lakeloop.domain.labels import label_sql, quoted, unknown_label_sql
+from lakeloop.domain.snapshots import RANGE_ID_COLUMN, SnapshotRange, TableState, ancestry
+from lakeloop.domain.use_case import UseCase, Window
+
+RANGE_PROPERTY = "lakeloop.range-id"
+RANGE_FROM_PROPERTY = "lakeloop.range-from"
+RANGE_TO_PROPERTY = "lakeloop.range-to"
+FEATURE_HASH_PROPERTY = "lakeloop.feature-hash"
+UNKNOWN_LABEL = "lakeloop: label of neither class"
+SOURCE_UUID_PROPERTY = "lakeloop.source-table-uuid"
+_SPARK_TYPES = {"timestamptz": "timestamp", "timestamp": "timestamp_ntz", "long": "bigint"}
+_NO_NUMBER = ("date", "time", "timestamp", "timestamptz", "binary", "uuid", "fixed")
+
+
+@dataclass(frozen=True)
+class FeatureColumn:
+    """A column of the feature table: its Spark SQL type, and the expression over the source row."""
+
+    name: str
+    type: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """What is computed from a source row; `order` is event time, then the other columns of the key."""
+
+    name: str
+    hash: str
+    order: tuple[str, ...]
+    columns: tuple[FeatureColumn, ...]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Column -> Spark SQL type, `_range_id` included."""
+        return {c.name: c.type for c in self.columns} | {RANGE_ID_COLUMN: "string"}
+
+
+@dataclass(frozen=True)
+class BuiltRange:
+    """A range whose rows the feature table holds."""
+
+    range_id: str
+    from_snapshot_id: str | None
+    to_snapshot_id: str
+    snapshot_id: str
+    rows: int
+
+
+def feature_table(use_case: UseCase, source: Mapping[str, str]) -> FeatureTable:
+    """The feature table over a source table.
+
+    Args:
+        use_case: declares features, label, key, event time and slices.
+        source: the source table's columns -> Iceberg types, in the schema that is read.
+
+    Raises:
+        UserError: a column is not in the table, a feature reads the label, or it has no number for a model.
+    """
+    _check_columns(use_case, source)
+    types = {f.name: _feature_type(f, source) for f in use_case.features}
+    order = tuple(dict.fromkeys([use_case.table.event_time, *use_case.table.key]))
+    columns = {c: FeatureColumn(c, _SPARK_TYPES.get(source[c], source[c]), quoted(c)) for c in order}
+    columns[LABEL_COLUMN] = FeatureColumn(LABEL_COLUMN, "double", _label(use_case, source))
+    for feature in use_case.features:
+        columns[feature.name] = _feature(feature, types[feature.name], columns.get(feature.name))
+    for gate in use_case.gate.slices:
+        name = f"{SLICE_PREFIX}{gate.column}"
+        columns[name] = FeatureColumn(name, "string", f"CAST({quoted(gate.column)} AS STRING)")
+    return FeatureTable(
+        name=f"{use_case.table.name}__{use_case.name}_features",
+        hash=_hash(use_case, types),
+        order=order,
+        columns=tuple(columns.values()),
+    )
+
+
+def built_ranges(state: TableState | None, feature_hash: str) -> dict[str, BuiltRange]:
+    """Ranges of one feature definition that main's history of the feature table holds, oldest first, by range id."""
+    if state is None or state.current_snapshot_id is None:
+        return {}
+    found = {}
+    for snapshot in reversed(ancestry(state).snapshots):
+        told = snapshot.summary
+        if RANGE_PROPERTY in told and told.get(FEATURE_HASH_PROPERTY) == feature_hash:
+            found[told[RANGE_PROPERTY]] = BuiltRange(
+                range_id=told[RANGE_PROPERTY],
+                from_snapshot_id=told.get(RANGE_FROM_PROPERTY) or None,
+                to_snapshot_id=told[RANGE_TO_PROPERTY],
+                snapshot_id=snapshot.snapshot_id,
+                rows=snapshot.count("added-records") or 0,
+            )
+    return found
+
+
+def window_ranges(
+    window: Window, newest: SnapshotRange, built: Mapping[str, BuiltRange]
+) -> tuple[SnapshotRange, ...]:
+    """The newest range and the earlier ones that the window asks for, newest first.
+
+    The chain goes back through ranges that were built before, each ending where the next begins; where it breaks
+    off, everything earlier is one range from the first row. Of two built ranges with the same end, the later built.
+    """
+    wanted = {"increment": 1, "warm_start": 1, "last_n": window.ranges}.get(window.policy)
+    by_end = {b.to_snapshot_id: b for b in built.values()}
+    chain = [newest]
+    while chain[-1].from_snapshot_id is not None and (wanted is None or len(chain) < wanted):
+        end = chain[-1].from_snapshot_id
+        earlier = by_end.get(end)
+        start = earlier.from_snapshot_id if earlier else None
+        chain.append(newest.model_copy(update={"from_snapshot_id": start, "to_snapshot_id": end}))
+    return tuple(chain)
+
+
+def missing_columns(table: FeatureTable, existing: Sequence[tuple[str, str]]) -> dict[str, str] | None:
+    """Columns that an existing feature table lacks -> type; None where one has another type.
+
+    Args:
+        table: what is wanted.
+        existing: (name, Iceberg type) of the existing feature table.
+    """
+    have = {name: _SPARK_TYPES.get(kind, kind) for name, kind in existing}
+    if any(name in have and have[name] != kind for name, kind in table.types.items()):
+        return None
+    return {name: kind for name, kind in table.types.items() if name not in have}
+
+
+def _label(use_case: UseCase, source: Mapping[str, str]) -> str:
+    """The label; a value of neither class stops the job."""
+    kind = source[use_case.label.column]
+    unknown, known = unknown_label_sql(use_case.label, kind), label_sql(use_case.label, kind)
+    return f"CASE WHEN {unknown} THEN raise_error('{UNKNOWN_LABEL}') ELSE {known} END"
+
+
+def _check_columns(use_case: UseCase, source: Mapping[str, str]) -> None:
+    places = [("table.key", c) for c in use_case.table.key]
+    places += [("table.event_time", use_case.table.event_time), ("label.column", use_case.label.column)]
+    places += [("features", f.column) for f in use_case.features if f.column]
+    places += [("gate.slices", s.column) for s in use_case.gate.slices]
+    for where, column in places:
+        if column not in source:
+            raise UserError(
+                f"column {column!r} is not in {use_case.table.name}",
+                where=where,
+                fix=f"it has {', '.join(source)}",
+            )
+    for feature in use_case.features:
+        if source_columns([feature], {use_case.label.column: ""}):
+            raise UserError(
+                f"{feature.name!r} reads the label {use_case.label.column!r}",
+                where="features",
+                fix="a feature may only see what is known before the label",
+            )
+
+
+def _feature_type(feature: FeatureSpec, source: Mapping[str, str]) -> FeatureType:
+    kind = source[feature.column] if feature.column else "double"
+    default: FeatureType = "categorical" if kind == "string" else "numeric"
+    resolved = feature.type or default
+    if resolved == "numeric" and (kind.startswith(_NO_NUMBER) or kind == "string"):
+        raise UserError(
+            f"{feature.name!r}: a column of type {kind} is no number",
+            where="features",
+            fix="declare type: categorical, or an expression that makes a number of it",
+        )
+    return resolved
+
+
+def _feature(feature: FeatureSpec, kind: FeatureType, ordering: FeatureColumn | None) -> FeatureColumn:
+    """A feature of the name of a key or time column must be that column, and keeps its type where it can."""
+    if ordering is not None:
+        if feature.column != feature.name:
+            raise UserError(
+                f"{feature.name!r} is the name of a key or time column",
+                where="features",
+                fix="give it another name",
+            )
+        if kind == "numeric":
+            return ordering
+    target = "double" if kind == "numeric" else "string"
+    value = quoted(feature.column) if feature.column else f"({feature.expression})"
+    return FeatureColumn(feature.name, target, f"CAST({value} AS {target.upper()})")
+
+
+def _hash(use_case: UseCase, types: Mapping[str, FeatureType]) -> str:
+    features = [f.model_copy(update={"type": types[f.name]}) for f in use_case.features]
+    label = [use_case.label.model_dump(mode="json"), [s.column for s in use_case.gate.slices]]
+    return feature_hash(features, label, use_case.table.key, use_case.table.event_time)

@@ -11,7 +11,7 @@ import pytest
 
 from lakeloop.domain.errors import UserError
 from lakeloop.runners.process import EntryPoint
-from lakeloop.runners.process.container_task import _problem
+from lakeloop.runners.process.attempts import describe_exit
 from lakeloop.runners.process.events import TaskFailed, TaskProgress, TaskRetried, TaskSkipped
 from lakeloop.runners.process.processes import Exit
 from tests.unit.runners.conftest import Runs
@@ -252,7 +252,8 @@ def test_an_image_may_have_an_entry_point_of_its_own(runs: Runs) -> None:
 
 def test_a_signal_is_named(runs: Runs) -> None:
     assert (
-        _problem(Exit("exited", -signal.SIGKILL), None) == "killed by SIGKILL; was the machine out of memory?"
+        describe_exit(Exit("exited", -signal.SIGKILL), None)
+        == "killed by SIGKILL; was the machine out of memory?"
     )
 
 

@@ -49,7 +49,7 @@ def waiting_step(runs: Runs) -> int:
 def test_a_killed_run_is_resumed_without_redoing_what_was_finished(runs: Runs) -> None:
     runner = start("resumable", runs)
     step = waiting_step(runs)
-    until(lambda: (runs.folder / "runs/one/tasks/read-data/result.json").exists())
+    until((runs.folder / "runs/one/tasks/read-data/result.json").exists)
     runner.kill()
     runner.wait(timeout=10)
     assert alive(step), "the step outlives its killed runner until the resume ends it"

@@ -3,74 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.runners.process import ir
+from lakeloop.runners.process.attempts import Attempt, Job, run_attempt
 from lakeloop.runners.process.content import ABSENT
-from lakeloop.runners.process.environment import command_line, entry_point, full_environment
+from lakeloop.runners.process.environment import entry_point
 from lakeloop.runners.process.events import (
     TaskCached,
     TaskCancelled,
     TaskFailed,
     TaskFinished,
-    TaskProgress,
     TaskRetried,
     TaskStarted,
 )
 from lakeloop.runners.process.fingerprint import cacheable, inputs_digest, task_fingerprint
-from lakeloop.runners.process.inputs import InputError, Surroundings, Values, fill, lookup
-from lakeloop.runners.process.launching import (
-    OutputError,
-    artifact_paths,
-    executor_input,
-    failure_text,
-    log_tail,
-    take_outputs,
-)
+from lakeloop.runners.process.inputs import InputError, Values, fill, lookup
+from lakeloop.runners.process.launching import log_tail
 from lakeloop.runners.process.options import TaskResult
-from lakeloop.runners.process.placeholders import Context, PlaceholderError, render
-from lakeloop.runners.process.processes import Command, Exit, run_process, start_ticks
 from lakeloop.runners.process.records import from_record, intact, summary, to_record
 from lakeloop.runners.process.scheduling import GOOD, State
-from lakeloop.runners.process.session import Outcome, Place, Session
-from lakeloop.runners.process.store import write_json
+from lakeloop.runners.process.session import Outcome, Session
 
 USER_ERROR_CODE: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A container task with its inputs, ready to run."""
-
-    task: ir.Task
-    component: ir.Component
-    container: ir.Container
-    inputs: Values
-    surroundings: Surroundings
-    place: Place
-
-    @property
-    def path(self) -> str:
-        """The task's path in the graph."""
-        return self.place.path
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """How one attempt ended."""
-
-    state: State
-    outputs: Values
-    error: str = ""
-    exit_code: int | None = None
 
 
 class ContainerTask:
@@ -192,59 +152,9 @@ class ContainerTask:
         path, name = self._job.path, self._job.task.display_name
         self._session.listener(TaskStarted(path, name, self._attempts, self._log_path))
         try:
-            return await self._run_in(folder, environment)
+            return await run_attempt(self._session, self._job, folder, environment)
         finally:
             self._seconds += time.monotonic() - started
-
-    async def _run_in(self, folder: Path, environment: Mapping[str, str]) -> Attempt:
-        told = executor_input(self._job.component, self._job.inputs, folder)
-        write_json(folder / "executor_input.json", told)
-        try:
-            argv = self._argv(told)
-        except PlaceholderError as error:
-            return Attempt("failed", Values(), str(error))
-        ended = await run_process(
-            self._command(argv, environment, folder / "log.txt"),
-            self._stop,
-            lambda pid: write_json(folder / "process.json", {"pid": pid, "ticks": start_ticks(pid)}),
-            self._progress,
-        )
-        (folder / "process.json").unlink(missing_ok=True)
-        if ended != Exit("exited", 0):
-            return self._unsuccessful(ended, folder / "log.txt")
-        try:
-            return Attempt(
-                "succeeded", await asyncio.to_thread(take_outputs, self._job.component, told), exit_code=0
-            )
-        except OutputError as error:
-            return Attempt("failed", Values(), str(error), 0)
-
-    def _progress(self, text: str) -> None:
-        self._session.listener(TaskProgress(self._job.path, self._job.task.display_name, text))
-
-    def _argv(self, told: Mapping[str, Any]) -> list[str]:
-        identity = self._session.identity_of(self._job.path, self._job.task.name)
-        context = Context(told, identity, artifact_paths(self._job.inputs, told))
-        words = [word for argument in self._job.container.command for word in render(argument, context)]
-        return command_line(words, entry_point(self._session.options, self._job.container.image))
-
-    def _command(self, argv: list[str], environment: Mapping[str, str], log_path: Path) -> Command:
-        options = self._session.options
-        return Command(
-            argv=argv,
-            env=full_environment(os.environ, environment),
-            cwd=options.project_root,
-            log_path=log_path,
-            timeout_seconds=self._job.container.timeout_seconds,
-            grace_seconds=options.kill_grace_seconds,
-        )
-
-    def _unsuccessful(self, ended: Exit, log_path: Path) -> Attempt:
-        if ended.why == "cancelled":
-            return Attempt("cancelled", Values(), self._session.stop.reason, ended.code)
-        problem = _problem(ended, self._job.container.timeout_seconds)
-        error = problem if ended.why == "timed_out" else failure_text(log_tail(log_path), problem)
-        return Attempt("failed", Values(), error, ended.code)
 
     def _end(self, attempt: Attempt, inputs: str, fingerprint: str) -> Outcome:
         self._record(attempt, inputs)
@@ -288,15 +198,3 @@ class ContainerTask:
             self._session.failures.append((path, code))
             tail = log_tail(self._log_path) if self._log_path else ()
             listener(TaskFailed(path, name, self._seconds, attempt.error, code, tail, self._log_path))
-
-
-def _problem(ended: Exit, timeout_seconds: float | None) -> str:
-    if ended.why == "timed_out":
-        return f"timed out after {timeout_seconds:g} seconds (set_timeout), and was stopped"
-    if ended.why == "not_started" or ended.code is None:
-        return f"could not be started: {ended.problem}"
-    if ended.code < 0:
-        name = signal.Signals(-ended.code).name
-        hint = "; was the machine out of memory?" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    return f"exit code {ended.code}"

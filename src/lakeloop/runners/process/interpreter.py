@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from lakeloop.runners.process import ir
+from lakeloop.runners.process.attempts import Job
 from lakeloop.runners.process.conditions import ConditionError
-from lakeloop.runners.process.container_task import ContainerTask, Job
+from lakeloop.runners.process.container_task import ContainerTask
 from lakeloop.runners.process.events import TaskFailed, TaskSkipped
 from lakeloop.runners.process.importer_task import run_importer
 from lakeloop.runners.process.inputs import (

@@ -13,8 +13,9 @@ import yaml
 from lakeloop.domain.errors import UserError
 from lakeloop.runners.process import ir
 from lakeloop.runners.process.checks import check_pipeline
+from lakeloop.runners.process.executors import read_executor
 from lakeloop.runners.process.findings import Finding, walk_fields
-from lakeloop.runners.process.reading import ReadingError, read_component, read_executor
+from lakeloop.runners.process.reading import ReadingError, read_component
 from lakeloop.runners.process.spec_fields import PIPELINE_FIELDS, PLATFORM_FIELDS
 
 SCHEMA_VERSION: Final = "2.1.0"

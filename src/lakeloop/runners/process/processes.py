@@ -128,8 +128,9 @@ def start_ticks(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
-    # Field 22, counted after the name, which may hold blanks and brackets.
-    return stat.rpartition(")")[2].split()[19]
+    # State and field 22, counted after the name, which may hold blanks and brackets.
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
 
 
 async def end_orphan(pid: int, ticks: str) -> bool:

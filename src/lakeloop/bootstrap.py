@@ -9,7 +9,7 @@ from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
     from lakeloop.ports.deployer import Deployer
-    from lakeloop.ports.generator import BatchGenerator, SourceFolder
+    from lakeloop.ports.generator import BatchGenerator, BatchProfiler, SourceFolder
     from lakeloop.ports.inspector import Inspector
     from lakeloop.ports.journal import RunJournal
     from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
@@ -47,6 +47,13 @@ def source_folder(settings: Settings) -> SourceFolder:
     from lakeloop.adapters.files.sources import ArrowSourceFolder
 
     return ArrowSourceFolder(settings)
+
+
+def batch_profiler() -> BatchProfiler:
+    """A batch's columns at a glance, in process."""
+    from lakeloop.adapters.duckdb.profiler import DuckdbBatchProfiler
+
+    return DuckdbBatchProfiler()
 
 
 def batch_publisher(settings: Settings) -> BatchPublisher:

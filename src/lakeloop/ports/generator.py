@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lakeloop.domain.batch import Batch, BatchOptions
+from lakeloop.domain.profile import Profile
 from lakeloop.domain.source_files import SourceFile
 from lakeloop.domain.use_case import FilesSource, UseCase
 
@@ -38,4 +39,15 @@ class SourceFolder(Protocol):
 
         Raises:
             UserError: it cannot be read as the source's format.
+        """
+
+
+class BatchProfiler(Protocol):
+    """Looks at a batch's files as they are; never a JVM."""
+
+    def profile(self, use_case: UseCase, batch: Batch) -> Profile:
+        """Column by column, over every row.
+
+        Raises:
+            UserError: a file cannot be read.
         """

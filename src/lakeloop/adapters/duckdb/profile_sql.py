@@ -1,4 +1,4 @@
-"""The profile's SQL, and what its answers mean. Column i of the batch is `v<i>` (typed) with `x<i>` (invalid)."""
+"""The profile's SQL, and what its answers mean. Column i is `v<i>` (typed) and `x<i>` (invalid)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _bin(i: int, kind: str, edges: list[float]) -> str:
 
 
 def _edges(found: dict[str, Any], i: int) -> list[float]:
-    """Ends of the bins: the smallest value, equal steps from p01 to p99, the largest value. Empty: no histogram."""
+    """Ends of the bins: smallest value, equal steps from p01 to p99, largest value; or none."""
     quantiles = found.get(f"q{i}")
     if not quantiles or found[f"f{i}"] is None:
         return []

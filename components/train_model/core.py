@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import numpy as np
@@ -20,51 +20,21 @@ from lakeloop.domain.feature_rows import (
     RANGE_COLUMN,
     FeatureRows,
     Indices,
-    RowLayout,
     Split,
+    layout_of,
     read_rows,
     split_by_time,
 )
 from lakeloop.domain.features import FeatureEncoding
-from lakeloop.domain.lineage import TrainingSet
+from lakeloop.domain.lineage import Lineage, TrainingSet
+from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE, model_digest
 from lakeloop.domain.sampling import in_sample, key_hash
+from lakeloop.domain.trained_booster import EXAMPLE_ROWS, Champion, TrainedBooster, refuse_hopeless
+from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.use_case import UseCase
 
-MIN_TRAIN_ROWS = 20
 VALIDATION_FRACTION = 0.1
-EXAMPLE_ROWS = 5
 DEFAULT_MAX_BIN = 256
-
-
-@dataclass(frozen=True)
-class Champion:
-    """What warm start continues."""
-
-    booster: bytes
-    encoding: FeatureEncoding
-
-
-@dataclass(frozen=True)
-class TrainedBooster:
-    """A training's outcome, before anything is logged. `booster` is XGBoost's UBJSON."""
-
-    booster: bytes
-    encoding: FeatureEncoding
-    rounds: int
-    train_rows: int
-    holdout_rows: int
-    holdout_start: str
-    metrics: dict[str, float]
-    history: dict[str, tuple[float, ...]]
-    example: pa.Table
-    seconds: float
-    notes: dict[str, str] = field(default_factory=dict)
-
-
-def layout_of(use_case: UseCase, training_set: TrainingSet) -> RowLayout:
-    """The columns of the feature table that a training reads."""
-    extra = (RANGE_COLUMN,) if len(training_set.range_ids) > 1 else ()
-    return RowLayout((use_case.table.event_time, *use_case.table.key), use_case.features, extra)
 
 
 def train(  # noqa: PLR0913 - all that decides the booster's bytes, by name
@@ -110,7 +80,30 @@ def train(  # noqa: PLR0913 - all that decides the booster's bytes, by name
         history=boosted.history,
         example=rows.feature_table(split.train[:EXAMPLE_ROWS]),
         seconds=time.monotonic() - started,
-        notes={"warm_start_from": "champion" if continued else "nothing"},
+        notes={"warm_start_from": f"version {continued.version}"} if continued else {},
+    )
+
+
+def model_files(made: TrainedBooster) -> dict[str, bytes]:
+    """The model folder's files by name."""
+    return {BOOSTER_FILE: made.booster, ENCODING_FILE: made.encoding.model_dump_json(indent=1).encode()}
+
+
+def trained_model(made: TrainedBooster, lineage: Lineage) -> TrainedModel:
+    """The training's record, before a run and a model URI are given to it."""
+    return TrainedModel(
+        lineage=lineage,
+        mlflow_run_id="",
+        model_uri="",
+        model_digest=model_digest(model_files(made)),
+        booster_sha256=hashlib.sha256(made.booster).hexdigest(),
+        rounds=made.rounds,
+        train_rows=made.train_rows,
+        holdout_rows=made.holdout_rows,
+        holdout_start=made.holdout_start,
+        train_metrics=made.metrics,
+        history=made.history,
+        train_seconds=made.seconds,
     )
 
 
@@ -136,24 +129,8 @@ def _split(use_case: UseCase, training_set: TrainingSet, rows: FeatureRows) -> S
 
 
 def _refuse_hopeless(rows: FeatureRows, split: Split) -> None:
-    if len(split.train) < MIN_TRAIN_ROWS:
-        raise UserError(
-            f"{len(split.train)} rows to train on; at least {MIN_TRAIN_ROWS} are needed",
-            where="training set",
-            fix="wait for more rows, set snapshots.min_rows, or choose a window with more history",
-        )
     labels = rows.labels[split.train]
-    strange = labels[(labels != 0) & (labels != 1)]
-    if len(strange):
-        raise UserError(
-            f"label {strange[0]} is neither 0 nor 1", where="training set", fix="set label.positive"
-        )
-    if labels.min() == labels.max():
-        raise UserError(
-            f"all {len(labels)} training rows have label {int(labels[0])}: one class only",
-            where="training set",
-            fix="check label.column and label.positive, or choose a window with more history",
-        )
+    refuse_hopeless(len(labels), {float(value): int((labels == value).sum()) for value in np.unique(labels)})
 
 
 def _encoding(

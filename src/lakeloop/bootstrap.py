@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
     from lakeloop.ports.ledger import Ledger
     from lakeloop.ports.models import ModelRegistry, RunTracker
+    from lakeloop.ports.trainer import DistributedTrainer
 
 
 def lake(settings: Settings) -> Lake:
@@ -68,6 +69,13 @@ def feature_builder(settings: Settings) -> FeatureBuilder:
     from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
 
     return SparkFeatureBuilder(settings, lake(settings))
+
+
+def distributed_trainer(settings: Settings) -> DistributedTrainer:
+    """xgboost.spark on executors."""
+    from lakeloop.adapters.spark.trainer import SparkTrainer
+
+    return SparkTrainer(settings)
 
 
 def run_tracker(settings: Settings) -> RunTracker:

@@ -18,7 +18,7 @@ from lakeloop.domain.encoding import encode, fit_encoding
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.features import FeatureEncoding, FeatureSpec
 from lakeloop.domain.lineage import CodeIdentity, Lineage, TrainingSet
-from lakeloop.domain.model_folder import MODEL_FILES, model_digest
+from lakeloop.domain.model_files import MODEL_FILES, model_digest
 from lakeloop.domain.snapshots import SnapshotRange
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Interval, Scores, Verdict

@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 from lakeloop.domain.encoding import Matrix, encode_column
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding, FeatureSpec
+from lakeloop.domain.lineage import TrainingSet
+from lakeloop.domain.use_case import UseCase
 
 LABEL_COLUMN = "_label"
 RANGE_COLUMN = "_range_id"
@@ -40,6 +42,12 @@ class RowLayout:
     def columns(self) -> list[str]:
         """All columns to read, each once."""
         return list(dict.fromkeys([*self.order, LABEL_COLUMN, *(f.name for f in self.features), *self.extra]))
+
+
+def layout_of(use_case: UseCase, training_set: TrainingSet) -> RowLayout:
+    """The columns of the feature table that a training reads; the range where there is more than one."""
+    extra = (RANGE_COLUMN,) if len(training_set.range_ids) > 1 else ()
+    return RowLayout((use_case.table.event_time, *use_case.table.key), use_case.features, extra)
 
 
 @dataclass(frozen=True)

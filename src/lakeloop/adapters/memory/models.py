@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.lineage import Lineage
-from lakeloop.domain.model_folder import MODEL_FILES, model_digest
+from lakeloop.domain.model_files import MODEL_FILES, model_digest
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Verdict

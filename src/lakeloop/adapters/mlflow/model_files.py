@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lakeloop.domain.encoding import encode
 from lakeloop.domain.features import FeatureEncoding
-from lakeloop.domain.model_folder import BOOSTER_FILE
+from lakeloop.domain.model_files import BOOSTER_FILE
 
 if TYPE_CHECKING:
     import pyarrow as pa

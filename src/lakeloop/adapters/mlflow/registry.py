@@ -11,7 +11,7 @@ from lakeloop.adapters.mlflow.model_files import OWN_FOLDER
 from lakeloop.adapters.mlflow.tags import RUN_KEY, VERDICT, lineage_tags
 from lakeloop.adapters.mlflow.tracker import read_training
 from lakeloop.domain.errors import ConflictError, LakeloopError
-from lakeloop.domain.model_folder import MODEL_FILES, model_digest
+from lakeloop.domain.model_files import MODEL_FILES, model_digest
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Verdict
@@ -147,7 +147,7 @@ class MlflowModelRegistry:
         model_id = trained.model_uri.removeprefix("models:/")
         made = self._client.create_model_version(
             model_name,
-            # Not the models:/ URI, which the SQL store resolves by the process's tracking URI, not this client's.
+            # Not the models:/ URI: the SQL store would resolve it by the process's own tracking URI.
             source=self._client.get_logged_model(model_id).artifact_location,
             run_id=trained.mlflow_run_id,
             tags=tags,

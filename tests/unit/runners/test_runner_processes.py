@@ -30,7 +30,8 @@ def test_a_steps_group_ends_with_it_and_a_session_of_its_own_lives_on(
     body = """
 import subprocess, sys
 for own_session in (False, True):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], start_new_session=own_session)
+    sleep = [sys.executable, "-c", "import time; time.sleep(30)"]
+    child = subprocess.Popen(sleep, start_new_session=own_session)
     print(child.pid)
 """
     assert run([sys.executable, "-c", body], tmp_path / "log") == Exit("exited", 0)

@@ -9,6 +9,7 @@ import numpy as np
 from lakeloop.domain.batch import Batch, IngestResult, RuleResult
 from lakeloop.domain.lineage import CodeIdentity, Lineage, TrainingSet
 from lakeloop.domain.plan import Plan, Watermark
+from lakeloop.domain.profile import Bin, ColumnProfile, Profile, ValueCount
 from lakeloop.domain.rollout import Registration, Rollout, RolloutStep
 from lakeloop.domain.snapshots import Snapshot, SnapshotRange
 from lakeloop.domain.step_record import StepRecord
@@ -54,6 +55,58 @@ def batch() -> Batch:
         f"file:///home/ana/.lakeloop/staging/card_fraud/{BATCH_ID}/part-{i}.parquet" for i in range(2)
     )
     return Batch(kind="synthetic", batch_id=BATCH_ID, number=3, files=files, rows=10_000)
+
+
+def _column(name: str, kind: str, values: Any, nulls: int = 0) -> ColumnProfile:
+    edges = [values.min(), *np.linspace(*np.quantile(values, (0.01, 0.99)), 21), values.max()]
+    counts, _ = np.histogram(values, bins=np.maximum.accumulate(edges))
+    bins = (
+        Bin(low=lo, high=hi, rows=n) for lo, hi, n in zip(edges, edges[1:], counts.tolist(), strict=False)
+    )
+    quantiles = zip(("p05", "p50", "p95"), np.quantile(values, (0.05, 0.5, 0.95)).tolist(), strict=True)
+    return ColumnProfile(
+        name=name,
+        type=kind,
+        nulls=nulls,
+        invalid=0,
+        distinct=len(np.unique(values)),
+        min=str(values.min()),
+        max=str(values.max()),
+        mean=float(values.mean()),
+        std=float(values.std()),
+        quantiles=dict(quantiles),
+        histogram=tuple(bins),
+    )
+
+
+def profile() -> Profile:
+    random = np.random.default_rng(5)
+    names = ("credit_card_balance", "bank_account_balance", "mortgage_balance", "total_est_nworth")
+    money = [_column(name, "double", random.lognormal(8, 0.7, 2_000)) for name in names]
+    counts = {"POS": 6_102, "online": 3_011, "ATM": 887}
+    top = tuple(ValueCount(value=value, rows=rows) for value, rows in counts.items())
+    columns = (
+        ColumnProfile(
+            name="transaction_id", type="string", nulls=0, invalid=0, distinct=9_981, min="t-0", max="t-9"
+        ),
+        ColumnProfile(
+            name="channel", type="string", nulls=0, invalid=0, distinct=3, min="ATM", max="online", top=top
+        ),
+        _column("age", "int", random.integers(16, 101, 2_000), nulls=31),
+        *money,
+        _column("longitude", "double", random.normal(-95, 14, 2_000)),
+        _column("transaction_amount", "double", random.lognormal(5, 1.1, 2_000)),
+        _column("fraud_trx", "int", (random.random(2_000) < 0.07).astype(int)),
+    )
+    return Profile(
+        batch_id=BATCH_ID,
+        rows=10_000,
+        files=2,
+        label_column="fraud_trx",
+        labelled_rows=10_000,
+        label_rate=0.0712,
+        columns=columns,
+    )
 
 
 def ingest(outcome: str = "published") -> IngestResult:
@@ -361,6 +414,7 @@ def promoted() -> dict[str, Any]:
     return _json(
         {
             "batch": batch(),
+            "profile": profile(),
             "ingest": ingest(),
             "plan": plan(),
             "training_set": training_set(),
@@ -397,6 +451,7 @@ def batch_refused() -> dict[str, Any]:
     error = "bank.transactions: batch refused: range(age)"
     made = {
         "batch": batch(),
+        "profile": profile(),
         "ingest": ingest("refused"),
         **steps(*names, failed="ingest_batch", error=error),
     }

@@ -12,6 +12,7 @@ from lakeloop.domain.base import Frozen
 from lakeloop.domain.batch import Batch, IngestResult
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.plan import Plan
+from lakeloop.domain.profile import Profile
 from lakeloop.domain.rollout import Registration, Rollout
 from lakeloop.domain.step_record import STEP_PREFIX, StepRecord
 from lakeloop.domain.training import TrainedModel
@@ -28,7 +29,7 @@ class RunDocuments:
     """
 
     batch: Batch | None = None
-    profile: dict[str, Any] | None = None
+    profile: Profile | None = None
     ingest: IngestResult | None = None
     plan: Plan | None = None
     training_set: TrainingSet | None = None
@@ -44,11 +45,12 @@ class RunDocuments:
     @property
     def is_empty(self) -> bool:
         """True where no step left anything that can be read."""
-        return not any(getattr(self, name) for name in (*_TYPES, "profile", "refusal", "steps"))
+        return not any(getattr(self, name) for name in (*_TYPES, "refusal", "steps"))
 
 
 _TYPES: dict[str, type[Frozen]] = {
     "batch": Batch,
+    "profile": Profile,
     "ingest": IngestResult,
     "plan": Plan,
     "training_set": TrainingSet,
@@ -66,10 +68,8 @@ def read_documents(raw: Mapping[str, Any]) -> RunDocuments:
     values = {name: _value(raw, name, kind, unreadable) for name, kind in _TYPES.items()}
     names = [name for name in raw if name.startswith(STEP_PREFIX)]
     records = (_value(raw, name, StepRecord, unreadable) for name in names)
-    profile = raw.get("profile")
     return RunDocuments(
         **values,  # type: ignore[arg-type]  # each value is of its own field's type by construction
-        profile=profile if isinstance(profile, dict) else None,
         refusal=raw.get("refusal"),
         steps={record.step: record for record in records if record},
         unreadable=unreadable,

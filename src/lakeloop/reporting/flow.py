@@ -86,12 +86,12 @@ def failed_step(documents: RunDocuments, status: FinalStatus) -> str | None:
 
 
 def refused_step(documents: RunDocuments) -> str | None:
-    """The step that refused to go on, if one did."""
+    """The step that refused to go on, if one did; one that a resumed run has left behind counts no more."""
     if documents.ingest and documents.ingest.outcome == "refused":
         return "ingest_batch"
     if documents.plan and documents.plan.action == "refuse":
         return "build_training_set"
-    if documents.refusal:
+    if documents.refusal and not (documents.plan or documents.training_set):
         return "build_training_set" if documents.ingest else "ingest_batch"
     return None
 

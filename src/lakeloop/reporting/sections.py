@@ -148,8 +148,10 @@ def batch_section(run: Run) -> View:
 
 def profile_section(run: Run) -> View:
     """The batch's columns at a glance."""
-    rows = profile_rows(run.documents.profile) if run.documents.profile else []
-    return {"rows": rows, "profile": run.documents.profile} if rows else None
+    profile = run.documents.profile
+    if profile is None or not profile.rows:
+        return None
+    return {"profile": profile, "rows": profile_rows(profile)}
 
 
 def next_section(run: Run) -> View:

@@ -80,3 +80,14 @@ def test_promotion_without_rollout_is_not_called_live() -> None:
     documents = {k: v for k, v in made.promoted().items() if k not in {"rollout", "step_redeploy_endpoint"}}
     result = outcome(read_documents(documents), FinalStatus("SUCCEEDED"))
     assert result.kind == "promoted_only"
+
+
+def test_a_resumed_run_has_left_its_refusal_behind() -> None:
+    resumed = made.promoted() | {"refusal": {"reason": "the table was rolled back"}}
+    assert outcome(read_documents(resumed), FinalStatus("SUCCEEDED")).kind == "live"
+
+
+def test_a_refusal_alone_is_told() -> None:
+    documents = {name: made.batch_refused()[name] for name in ("batch", "refusal")}
+    result = outcome(read_documents(documents), FinalStatus("FAILED"))
+    assert (result.kind, result.headline) == ("batch_refused", "Batch refused: range(age).")

@@ -148,11 +148,21 @@ def test_plots_show_both_models_and_follow_the_pages_colours() -> None:
     assert colours == set()
 
 
+def test_the_batch_is_shown_column_by_column() -> None:
+    html = ended("batch_refused").html
+    text = Reader(html).text
+    assert "label fraud_trx is positive in 7.12 % of 10,000 labelled rows" in text
+    assert "POS 61 %, online 30 %, ATM 9 %" in text
+    assert "Histogram of transaction_amount, from" in html
+
+
 def test_hostile_text_stays_text() -> None:
     documents = made.promoted() | made.rejected() | {"steps": HOSTILE}
     documents["batch"]["note"] = HOSTILE
     documents["verdict"]["reasons"] = [HOSTILE]
     documents["evaluation"]["shap_importance"] = {HOSTILE: 0.5}
+    documents["profile"]["columns"][1]["top"][0]["value"] = HOSTILE[:20]
+    documents["profile"]["columns"][2]["name"] = HOSTILE
     documents["rollout"]["sample_request"] = {"rows": [{HOSTILE: HOSTILE}]}
     result = page(documents)
     reader = Reader(result.html)

@@ -1,4 +1,4 @@
-"""The proof before traffic: real rows, scored offline from Spark's features, and served from their raw columns."""
+"""The proof before traffic: real rows scored offline from Spark's features, and served from their raw columns."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def plots_section(run: Run) -> View:
 def thread_section(run: Run) -> View:
     """From the answer back to the snapshots."""
     links = thread(run.documents)
-    return {"links": links} if links else None
+    return {"links": links} if len(links) > 1 else None  # a batch alone is shown in its own section
 
 
 def rollout_section(run: Run) -> View:

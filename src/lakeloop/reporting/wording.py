@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 ABSENT = "\u2013"
 _THOUSAND_SECONDS = 1000
 _MINUTE, _HOUR = 60, 3600
+_WHOLE_FROM, _WHOLE_BELOW = 1_000, 10**10  # compact numbers: whole between, exponents above
 
 METRIC_TITLES = {
     "roc_auc": "ROC AUC",
@@ -52,9 +53,10 @@ def compact(value: float | None) -> str:
     """Any number in few characters, four significant digits."""
     if value is None or not math.isfinite(value):
         return ABSENT
-    if float(value).is_integer() and abs(value) < 10**7:
-        return f"{value:,.0f}"
-    return f"{value:,.4g}" if abs(value) < 10**6 else f"{value:.3e}"
+    if abs(value) >= _WHOLE_BELOW:
+        return f"{value:.3e}"
+    plain = float(value).is_integer() or abs(value) >= _WHOLE_FROM
+    return f"{value:,.0f}" if plain else f"{value:.4g}"
 
 
 def seconds(value: float | None) -> str:

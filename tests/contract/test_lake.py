@@ -197,6 +197,18 @@ def test_pruned_ranges_are_not_read_from_disk(tmp_path: Path) -> None:
     assert sorted(read(lake, head, columns=["id"], range_ids=["b"])["id"].to_pylist()) == [4, 5, 6, 7]
 
 
+def test_files_are_read_one_by_one_as_the_rows_are_asked_for(tmp_path: Path) -> None:
+    lake = IcebergLake(Settings(home=tmp_path))
+    for first in (0, 4, 8):
+        head = iceberg_append(lake, rows(first, 4, "a"), {})
+    batches = lake.read_batches(TABLE, head)
+    assert next(batches).num_rows == 4
+    for file in tmp_path.rglob("*.parquet"):
+        file.unlink()
+    with pytest.raises(LakeloopError, match="file of the table cannot be read"):
+        list(batches)
+
+
 def test_a_catalog_that_does_not_answer_is_one_clear_error_without_its_password(tmp_path: Path) -> None:
     catalog = {"type": "rest", "uri": "http://reader:secret@127.0.0.1:9/iceberg"}
     with pytest.raises(LakeloopError, match="catalog does not answer") as raised:

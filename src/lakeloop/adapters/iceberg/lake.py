@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.iceberg.catalog import (
@@ -15,6 +16,7 @@ from lakeloop.adapters.iceberg.catalog import (
     reachable,
 )
 from lakeloop.adapters.iceberg.metadata import local_path, read_metadata_file, table_state
+from lakeloop.adapters.iceberg.rows import listed, schema_at, select, stream
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN, TableState
 from lakeloop.settings import Settings
@@ -22,12 +24,12 @@ from lakeloop.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
-    from pyiceberg.schema import Schema
     from pyiceberg.table import Table
 
 # "For ever": Iceberg's largest age, so that a table's own history.expire.max-ref-age-ms never drops a pin.
 FOREVER_MS = 2**63 - 1
 PIN_ATTEMPTS = 10
+LOOKS = 5
 
 
 class IcebergLake:
@@ -50,13 +52,18 @@ class IcebergLake:
         Raises:
             LakeloopError: the catalog or the metadata file cannot be read.
         """
-        if is_embedded(self._settings):
-            location = embedded_metadata_location(self._settings, table)
-            if location is None:
-                return None
-            path = local_path(location)
-            if path is not None:
+        path = self._local_metadata(table)
+        for _ in range(LOOKS):
+            if path is None:
+                break
+            try:
                 return table_state(table, read_metadata_file(path))
+            except LakeloopError:
+                # A commit may remove older metadata files, also the one that was current a moment ago.
+                newer = self._local_metadata(table)
+                if newer == path:
+                    raise
+                path = newer
         loaded = self.find(table)
         if loaded is None:
             return None
@@ -78,10 +85,10 @@ class IcebergLake:
             LakeloopError: no such table, snapshot or column, or the catalog does not answer.
         """
         loaded = self._load(table)
-        schema = _schema_at(loaded, snapshot_id)
-        selected = _select(schema, columns, table)
+        schema = schema_at(loaded, snapshot_id)
+        selected = select(schema, columns, table)
         wanted = {**(where or {}), **({} if range_ids is None else {RANGE_ID_COLUMN: range_ids})}
-        return _stream(loaded, int(snapshot_id), selected, _listed(loaded, schema, wanted))
+        return stream(loaded, int(snapshot_id), selected, listed(loaded, schema, wanted))
 
     def pin(self, table: str, tag: str, snapshot_id: str) -> None:
         """Make `tag` hold the snapshot for ever; the same pin again is a no-op.
@@ -96,7 +103,7 @@ class IcebergLake:
             if held is not None:
                 _same_pin(table, tag, str(held.snapshot_id), snapshot_id)
                 return
-            _schema_at(loaded, snapshot_id)
+            schema_at(loaded, snapshot_id)
             changes = loaded.manage_snapshots().create_tag(int(snapshot_id), tag, FOREVER_MS)
             if self._committed(changes):
                 return
@@ -132,6 +139,12 @@ class IcebergLake:
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
 
+    def _local_metadata(self, table: str) -> Path | None:
+        if not is_embedded(self._settings):
+            return None
+        location = embedded_metadata_location(self._settings, table)
+        return local_path(location) if location else None
+
     def _load(self, table: str) -> Table:
         loaded = self.find(table)
         if loaded is None:
@@ -160,78 +173,3 @@ def _same_pin(table: str, tag: str, held: str, wanted: str) -> None:
             where=table,
             fix="unpin it first, or use another name",
         )
-
-
-def _schema_at(table: Table, snapshot_id: str) -> Schema:
-    snapshot = table.snapshot_by_id(int(snapshot_id)) if snapshot_id.isdecimal() else None
-    if snapshot is None:
-        raise LakeloopError(
-            f"the table has no snapshot {snapshot_id}",
-            where=".".join(table.name()),
-            fix="it was expired or never there; lakeloop pins what a model needs",
-        )
-    return table.schemas().get(snapshot.schema_id, table.schema())
-
-
-def _select(schema: Schema, columns: Sequence[str] | None, table: str) -> Schema:
-    if columns is None:
-        return schema
-    by_name = {field.name: field for field in schema.fields}
-    missing = [c for c in columns if c not in by_name]
-    if missing:
-        raise LakeloopError(
-            f"no column {', '.join(map(repr, missing))} at that snapshot",
-            where=table,
-            fix=f"it has {sorted(by_name)}",
-        )
-    return type(schema)(*(by_name[c] for c in columns), schema_id=schema.schema_id)
-
-
-def _listed(table: Table, schema: Schema, wanted: Mapping[str, Sequence[Any]]) -> Any:
-    """The row filter, in the names of today's schema, which is the one that pyiceberg binds it to."""
-    from pyiceberg.expressions import AlwaysTrue, And, In
-
-    filter_: Any = AlwaysTrue()
-    for name, values in wanted.items():
-        _select(schema, [name], ".".join(table.name()))
-        today = table.schema().find_column_name(schema.find_field(name).field_id)
-        if today is None:
-            raise LakeloopError(f"column {name!r} was dropped since", where=".".join(table.name()))
-        filter_ = And(filter_, In(today, list(values)))
-    return filter_
-
-
-def _stream(table: Table, snapshot_id: int, selected: Schema, filter_: Any) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-    from pyiceberg.io.pyarrow import ArrowScan
-
-    target = _arrow_schema(selected)
-    arrow = ArrowScan(table.metadata, table.io, selected, filter_)
-    empty = True
-    # One file at a time: given all files, ArrowScan reads ahead without a limit.
-    for task in table.scan(row_filter=filter_, snapshot_id=snapshot_id).plan_files():
-        for batch in _file_batches(arrow, table, task):
-            empty = False
-            columns = [batch.column(f.name).cast(f.type) for f in target]
-            yield pa.RecordBatch.from_arrays(columns, schema=target)
-    if empty:
-        yield pa.RecordBatch.from_pylist([], schema=target)
-
-
-def _arrow_schema(selected: Schema) -> pa.Schema:
-    """Arrow's types; text is `string`, not the `large_string` that pyiceberg prefers for whole tables."""
-    import pyarrow as pa
-    from pyiceberg.io.pyarrow import schema_to_pyarrow
-
-    plain = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
-    fields = schema_to_pyarrow(selected, include_field_ids=False)
-    return pa.schema([f.with_type(plain.get(f.type, f.type)) for f in fields])
-
-
-def _file_batches(arrow: Any, table: Table, task: Any) -> Iterator[pa.RecordBatch]:
-    # ArrowScan.to_record_batches would hold a whole file as a list; its own generator underneath streams.
-    from pyiceberg.io.pyarrow import _read_all_delete_files
-
-    deletes = _read_all_delete_files(table.io, [task])
-    batches: Iterator[pa.RecordBatch] = arrow._record_batches_from_scan_tasks_and_deletes([task], deletes)  # noqa: SLF001
-    return batches

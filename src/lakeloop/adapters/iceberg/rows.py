@@ -1,0 +1,117 @@
+"""Rows of a snapshot as a stream of Arrow batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lakeloop.domain.errors import LakeloopError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.schema import Schema
+    from pyiceberg.table import Table
+
+
+def schema_at(table: Table, snapshot_id: str) -> Schema:
+    """The schema that the snapshot was written with.
+
+    Raises:
+        LakeloopError: there is no such snapshot.
+    """
+    snapshot = table.snapshot_by_id(int(snapshot_id)) if snapshot_id.isdecimal() else None
+    if snapshot is None:
+        raise LakeloopError(
+            f"the table has no snapshot {snapshot_id}",
+            where=".".join(table.name()),
+            fix="it was expired or never there; lakeloop pins what a model needs",
+        )
+    return table.schemas().get(snapshot.schema_id, table.schema())
+
+
+def select(schema: Schema, columns: Sequence[str] | None, table: str) -> Schema:
+    """The columns asked for, in that order; all of them for None.
+
+    Raises:
+        LakeloopError: one is not there.
+    """
+    if columns is None:
+        return schema
+    by_name = {field.name: field for field in schema.fields}
+    missing = [c for c in columns if c not in by_name]
+    if missing:
+        raise LakeloopError(
+            f"no column {', '.join(map(repr, missing))} at that snapshot",
+            where=table,
+            fix=f"it has {sorted(by_name)}",
+        )
+    return type(schema)(*(by_name[c] for c in columns), schema_id=schema.schema_id)
+
+
+def listed(table: Table, schema: Schema, wanted: Mapping[str, Sequence[Any]]) -> Any:
+    """The row filter, in the names of today's schema, which is the one that pyiceberg binds it to."""
+    from pyiceberg.expressions import AlwaysTrue, And, In
+
+    filter_: Any = AlwaysTrue()
+    for name, values in wanted.items():
+        select(schema, [name], ".".join(table.name()))
+        today = table.schema().find_column_name(schema.find_field(name).field_id)
+        if today is None:
+            raise LakeloopError(f"column {name!r} was dropped since", where=".".join(table.name()))
+        filter_ = And(filter_, In(today, list(values)))
+    return filter_
+
+
+def stream(table: Table, snapshot_id: int, selected: Schema, filter_: Any) -> Iterator[pa.RecordBatch]:
+    """The snapshot's rows, file by file; an empty batch where there are none.
+
+    Raises:
+        LakeloopError: while it is read: a file is missing or broken.
+    """
+    import pyarrow as pa
+    from pyiceberg.io.pyarrow import ArrowScan
+
+    target = _arrow_schema(selected)
+    arrow = ArrowScan(table.metadata, table.io, selected, filter_)
+    empty = True
+    # One file at a time: given all files, ArrowScan reads ahead without a limit.
+    with _readable(table):
+        for task in table.scan(row_filter=filter_, snapshot_id=snapshot_id).plan_files():
+            for batch in _file_batches(arrow, table, task):
+                empty = False
+                columns = [batch.column(f.name).cast(f.type) for f in target]
+                yield pa.RecordBatch.from_arrays(columns, schema=target)
+    if empty:
+        yield pa.RecordBatch.from_pylist([], schema=target)
+
+
+@contextmanager
+def _readable(table: Table) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LakeloopError(
+            f"a file of the table cannot be read: {error}",
+            where=".".join(table.name()),
+            fix="see whether the storage answers, or whether somebody removed files behind its back",
+        ) from error
+
+
+def _arrow_schema(selected: Schema) -> pa.Schema:
+    """Arrow's types; text is `string`, not the `large_string` that pyiceberg prefers for whole tables."""
+    import pyarrow as pa
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    plain = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
+    fields = schema_to_pyarrow(selected, include_field_ids=False)
+    return pa.schema([f.with_type(plain.get(f.type, f.type)) for f in fields])
+
+
+def _file_batches(arrow: Any, table: Table, task: Any) -> Iterator[pa.RecordBatch]:
+    # ArrowScan.to_record_batches would hold a whole file as a list; its own generator underneath streams.
+    from pyiceberg.io.pyarrow import _read_all_delete_files
+
+    deletes = _read_all_delete_files(table.io, [task])
+    batches: Iterator[pa.RecordBatch] = arrow._record_batches_from_scan_tasks_and_deletes([task], deletes)  # noqa: SLF001
+    return batches

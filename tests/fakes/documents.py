@@ -60,9 +60,8 @@ def batch() -> Batch:
 def _column(name: str, kind: str, values: Any, nulls: int = 0) -> ColumnProfile:
     edges = [values.min(), *np.linspace(*np.quantile(values, (0.01, 0.99)), 21), values.max()]
     counts, _ = np.histogram(values, bins=np.maximum.accumulate(edges))
-    bins = (
-        Bin(low=lo, high=hi, rows=n) for lo, hi, n in zip(edges, edges[1:], counts.tolist(), strict=False)
-    )
+    ends = zip(edges[:-1], edges[1:], counts.tolist(), strict=True)
+    bins = (Bin(low=low, high=high, rows=rows) for low, high, rows in ends)
     quantiles = zip(("p05", "p50", "p95"), np.quantile(values, (0.05, 0.5, 0.95)).tolist(), strict=True)
     return ColumnProfile(
         name=name,
@@ -85,13 +84,10 @@ def profile() -> Profile:
     money = [_column(name, "double", random.lognormal(8, 0.7, 2_000)) for name in names]
     counts = {"POS": 6_102, "online": 3_011, "ATM": 887}
     top = tuple(ValueCount(value=value, rows=rows) for value, rows in counts.items())
+    text: dict[str, Any] = {"type": "string", "nulls": 0, "invalid": 0}
     columns = (
-        ColumnProfile(
-            name="transaction_id", type="string", nulls=0, invalid=0, distinct=9_981, min="t-0", max="t-9"
-        ),
-        ColumnProfile(
-            name="channel", type="string", nulls=0, invalid=0, distinct=3, min="ATM", max="online", top=top
-        ),
+        ColumnProfile(name="transaction_id", **text, distinct=9_981, min="t-0", max="t-9"),
+        ColumnProfile(name="channel", **text, distinct=3, min="ATM", max="online", top=top),
         _column("age", "int", random.integers(16, 101, 2_000), nulls=31),
         *money,
         _column("longitude", "double", random.normal(-95, 14, 2_000)),

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakeloop.domain.verdict import Curve, Evaluation, Interval, Verdict
 from lakeloop.reporting import wording
+from lakeloop.reporting.chart import (
+    FONT_POINTS,
+    SIZE_INCHES,
+    diagonal,
+    figure,
+    legend,
+    line_style,
+    literal,
+    unit_square,
+    zoom,
+)
 from lakeloop.reporting.svg import STAND_INS, inline_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-_SIZE_INCHES = (3.4, 2.6)
-_FONT_POINTS = 9.0
 _LONGEST_NAME = 22
 _MOST_FEATURES = 20
 _FEWEST_SLOTS = 5
@@ -31,55 +39,9 @@ class Plot:
     svg: str
 
 
-def _figure(size_inches: tuple[float, float] = _SIZE_INCHES) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size_inches, layout="constrained")
-    axes = figure.add_subplot()
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.grid(visible=True, color=STAND_INS["rule"], linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, colors=STAND_INS["muted"], labelsize=_FONT_POINTS)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set(color=STAND_INS["muted"], fontsize=_FONT_POINTS)
-    return figure, axes
-
-
-def _line_style(model: str) -> dict[str, Any]:
-    """Told apart by dash as well as by colour."""
-    first = model == "challenger"
-    return {
-        "color": STAND_INS["challenger" if first else "champion"],
-        "linestyle": "-" if first else (0, (5, 2.5)),
-        "linewidth": 1.9 if first else 1.6,
-        "zorder": 3 if first else 2.5,
-    }
-
-
-def _legend(axes: Axes, **where: Any) -> None:
-    axes.legend(frameon=False, labelcolor=STAND_INS["ink"], fontsize=_FONT_POINTS, handlelength=2.2, **where)
-
-
-def _unit_square(axes: Axes, x_label: str, y_label: str) -> None:
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03), xlabel=x_label, ylabel=y_label)
-    ticks = (0, 0.25, 0.5, 0.75, 1)
-    axes.set_xticks(ticks, ("0", ".25", ".5", ".75", "1"))
-    axes.set_yticks(ticks, ("0", ".25", ".5", ".75", "1"))
-
-
-def _diagonal(axes: Axes) -> None:
-    axes.plot((0, 1), (0, 1), color=STAND_INS["muted"], linewidth=0.9, linestyle=(0, (1, 2.5)))
-
-
-def _literal(name: str) -> str:
-    """A name as it is: Matplotlib reads text between two dollar signs as mathematics."""
-    return name.replace("$", r"\$")
-
-
 def _labelled(model: str, verdict: Verdict | None, metric: str) -> str:
     interval = _metrics_of(model, verdict).get(metric)
-    return _literal(f"{model} {wording.decimal(interval.value, 3)}" if interval else model)
+    return literal(f"{model} {wording.decimal(interval.value, 3)}" if interval else model)
 
 
 def _metrics_of(model: str, verdict: Verdict | None) -> Mapping[str, Interval]:
@@ -91,64 +53,53 @@ def _metrics_of(model: str, verdict: Verdict | None) -> Mapping[str, Interval]:
 
 def roc(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     """True against false positive rate of each model."""
-    figure, axes = _figure()
-    _diagonal(axes)
+    drawing, axes = figure()
+    diagonal(axes)
     for model, curve in _ordered(evaluation.roc):
-        axes.plot(curve.x, curve.y, label=_labelled(model, verdict, "roc_auc"), **_line_style(model))
-    _unit_square(axes, "false positive rate", "true positive rate")
-    _legend(axes, loc="lower right", title=None)
+        axes.plot(curve.x, curve.y, label=_labelled(model, verdict, "roc_auc"), **line_style(model))
+    unit_square(axes, "false positive rate", "true positive rate")
+    legend(axes, loc="lower right", title=None)
     said = _said("area under the curve", evaluation.roc, verdict, "roc_auc")
     return Plot(
-        "ROC", f"{said} The dotted diagonal is chance.", inline_svg(figure, "roc", f"ROC curve. {said}")
+        "ROC", f"{said} The dotted diagonal is chance.", inline_svg(drawing, "roc", f"ROC curve. {said}")
     )
 
 
 def precision_recall(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     """Precision against recall of each model; chance is the positives' share."""
-    figure, axes = _figure()
+    drawing, axes = figure()
     base = verdict.positives / verdict.rows if verdict and verdict.rows else None
     if base is not None:
         axes.axhline(base, color=STAND_INS["muted"], linewidth=0.9, linestyle=(0, (1, 2.5)))
     for model, curve in _ordered(evaluation.precision_recall):
-        axes.plot(curve.x, curve.y, label=_labelled(model, verdict, "pr_auc"), **_line_style(model))
-    _unit_square(axes, "recall", "precision")
-    _legend(axes, loc="best")
+        axes.plot(curve.x, curve.y, label=_labelled(model, verdict, "pr_auc"), **line_style(model))
+    unit_square(axes, "recall", "precision")
+    legend(axes, loc="best")
     said = _said("area under the curve", evaluation.precision_recall, verdict, "pr_auc")
     chance = f" Chance is the dotted line, the positives' share of {wording.percent(base)}." if base else ""
     return Plot(
-        "Precision and recall", said + chance, inline_svg(figure, "pr", f"Precision-recall curve. {said}")
+        "Precision and recall", said + chance, inline_svg(drawing, "pr", f"Precision-recall curve. {said}")
     )
 
 
 def calibration(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     """Observed rate against mean score, a point a bin."""
-    figure, axes = _figure()
-    _diagonal(axes)
+    drawing, axes = figure()
+    diagonal(axes)
     for model, curve in _ordered(evaluation.calibration):
         marker = "o" if model == "challenger" else "s"
-        axes.plot(
-            curve.x, curve.y, label=_literal(model), marker=marker, markersize=3.6, **_line_style(model)
-        )
+        axes.plot(curve.x, curve.y, label=literal(model), marker=marker, markersize=3.6, **line_style(model))
     top = max((v for c in evaluation.calibration.values() for v in (*c.x, *c.y)), default=1.0)
-    _unit_square(axes, "mean score in the bin", "observed rate")
+    unit_square(axes, "mean score in the bin", "observed rate")
     if 0 < top < _CROWDED:
-        _zoom(axes, top)
-    _legend(axes, loc="upper left")
+        zoom(axes, top)
+    legend(axes, loc="upper left")
     said = _errors(verdict)
     return Plot(
         "Calibration",
         f"On the dotted diagonal a score is the observed rate. {said}".strip(),
-        inline_svg(figure, "calibration", f"Calibration. {said}"),
+        inline_svg(drawing, "calibration", f"Calibration. {said}"),
     )
-
-
-def _zoom(axes: Axes, top: float) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    axes.set(xlim=(0, top * 1.05), ylim=(0, top * 1.08))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(PercentFormatter(1.0))
 
 
 def _errors(verdict: Verdict | None) -> str:
@@ -161,17 +112,17 @@ def _errors(verdict: Verdict | None) -> str:
 def score_histogram(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     """Share of the held-out rows by score."""
     del verdict
-    figure, axes = _figure()
+    drawing, axes = figure()
     for model, curve in _ordered(evaluation.score_histogram):
         edges, total = _edges(curve), sum(curve.y) or 1.0
-        shares, style = [v / total for v in curve.y], _line_style(model)
+        shares, style = [v / total for v in curve.y], line_style(model)
         if model == "challenger":
             axes.stairs(shares, edges, fill=True, color=style["color"], alpha=0.18)
-        axes.stairs(shares, edges, label=_literal(model), baseline=None, **style)
+        axes.stairs(shares, edges, label=literal(model), baseline=None, **style)
     _shares(axes)
-    _legend(axes, loc="best")
+    legend(axes, loc="best")
     said = "Share of the held-out rows in each band of scores."
-    return Plot("Scores", said, inline_svg(figure, "scores", f"Score histogram. {said}"))
+    return Plot("Scores", said, inline_svg(drawing, "scores", f"Score histogram. {said}"))
 
 
 def _shares(axes: Axes) -> None:
@@ -195,12 +146,12 @@ def importance(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     del verdict
     ranked = sorted(evaluation.shap_importance.items(), key=lambda item: -item[1])[:_MOST_FEATURES]
     slots = max(len(ranked), _FEWEST_SLOTS)
-    figure, axes = _figure((_SIZE_INCHES[0], 0.55 + 0.24 * slots))
-    names = [_literal(wording.clipped(name, _LONGEST_NAME)) for name, _ in ranked]
+    drawing, axes = figure((SIZE_INCHES[0], 0.55 + 0.24 * slots))
+    names = [literal(wording.clipped(name, _LONGEST_NAME)) for name, _ in ranked]
     values = [value for _, value in ranked]
     bars = axes.barh(range(len(ranked)), values, height=0.62, color=STAND_INS["challenger"], alpha=0.85)
     labels = [wording.compact(v) for v in values]
-    axes.bar_label(bars, labels, padding=3, color=STAND_INS["muted"], fontsize=_FONT_POINTS - 1)
+    axes.bar_label(bars, labels, padding=3, color=STAND_INS["muted"], fontsize=FONT_POINTS - 1)
     axes.set_yticks(range(len(ranked)), names, color=STAND_INS["ink"])
     axes.set(ylim=(slots - 0.4, -0.6), xlim=(0, max(values, default=1.0) * 1.16 or 1.0))
     axes.set_xticks([])
@@ -208,7 +159,7 @@ def importance(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     rows = wording.counted(evaluation.shap_rows, "held-out row")
     said = f"Mean |TreeSHAP| in log-odds over {rows}, challenger."
     heard = ", ".join(f"{name} {wording.compact(value)}" for name, value in ranked)
-    return Plot("What the model looks at", said, inline_svg(figure, "shap", f"Feature importance: {heard}"))
+    return Plot("What the model looks at", said, inline_svg(drawing, "shap", f"Feature importance: {heard}"))
 
 
 def training_history(history: Mapping[str, Sequence[float]]) -> Plot | None:
@@ -216,48 +167,15 @@ def training_history(history: Mapping[str, Sequence[float]]) -> Plot | None:
     lines = {name: values for name, values in history.items() if len(values) > 1}
     if not lines:
         return None
-    figure, axes = _figure()
-    styles = (_line_style("challenger"), _line_style("champion"))
+    drawing, axes = figure()
+    styles = (line_style("challenger"), line_style("champion"))
     for number, (name, values) in enumerate(sorted(lines.items(), reverse=True)):
-        axes.plot(range(1, len(values) + 1), values, label=_literal(name), **styles[number % 2])
+        axes.plot(range(1, len(values) + 1), values, label=literal(name), **styles[number % 2])
     axes.set(xlabel="boosting round")
-    _legend(axes, loc="best")
+    legend(axes, loc="best")
     last = ", ".join(f"{name} {wording.decimal(values[-1])}" for name, values in sorted(lines.items()))
     said = f"After the last round: {last}."
-    return Plot("Training", said, inline_svg(figure, "history", f"Metric by boosting round. {said}"))
-
-
-def difference(interval: Interval, required: float, title: str) -> str:
-    """SVG of the paired difference with its interval against zero and what the gate asks for."""
-    figure, axes = _figure((_SIZE_INCHES[0], 0.62))
-    colour = STAND_INS[
-        "good" if interval.low > required else "bad" if interval.high < required else "champion"
-    ]
-    axes.axvline(0, color=STAND_INS["muted"], linewidth=1)
-    if required:
-        axes.axvline(required, color=STAND_INS["muted"], linewidth=1, linestyle=(0, (2, 2)))
-    axes.plot(
-        (interval.low, interval.high), (0, 0), color=colour, linewidth=5, alpha=0.4, solid_capstyle="round"
-    )
-    axes.plot((interval.value,), (0,), marker="o", markersize=7, color=colour)
-    axes.set_yticks([])
-    axes.set(ylim=(-1, 1))
-    axes.margins(x=0.12)
-    axes.locator_params(axis="x", nbins=5)
-    value, low, high = (wording.signed(v) for v in (interval.value, interval.low, interval.high))
-    return inline_svg(figure, "difference", f"{title}: {value}, from {low} to {high}")
-
-
-def spark(counts: Sequence[float], name: str, description: str) -> str:
-    """A histogram as small as a word, without axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.3, 0.34))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    axes.bar(range(len(counts)), counts, width=0.86, color=STAND_INS["challenger"], alpha=0.75)
-    axes.set_ylim(0, max(counts, default=1) or 1)
-    return inline_svg(figure, name, description)
+    return Plot("Training", said, inline_svg(drawing, "history", f"Metric by boosting round. {said}"))
 
 
 _ALL: tuple[tuple[str, Callable[[Evaluation, Verdict | None], Plot]], ...] = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lakeloop.domain.profile import ColumnProfile, Profile
 from lakeloop.reporting import wording
-from lakeloop.reporting.plots import spark
+from lakeloop.reporting.small_plots import spark
 
 _LONGEST_VALUE = 24
 _MOST_VALUES = 3

@@ -9,7 +9,7 @@ from typing import Any
 from lakeloop.domain.snapshots import Snapshot
 from lakeloop.domain.use_case import Gate, UseCase
 from lakeloop.domain.verdict import Verdict
-from lakeloop.reporting import commands, plots, wording
+from lakeloop.reporting import commands, plots, small_plots, wording
 from lakeloop.reporting.documents import RunDocuments
 from lakeloop.reporting.flow import flow
 from lakeloop.reporting.outcome import refusal_reason, with_interval
@@ -50,7 +50,7 @@ def gate_section(run: Run) -> View:
         "metrics": _metric_rows(verdict),
         "confidence": wording.percent(run.use_case.gate.confidence, 0),
         "difference": verdict.difference
-        and plots.difference(
+        and small_plots.difference(
             verdict.difference, required, f"Difference in {title}, challenger minus champion"
         ),
         "difference_text": with_interval(verdict.difference, sign=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import duckdb
 import pyarrow as pa
 
@@ -32,7 +34,7 @@ def evaluate(expression: str, sql_type: str, rows: pa.Table, where: str) -> pa.C
         UserError: it does not parse, names an unknown column, or fails on a row.
     """
     cast = f"CAST(({expression}) AS {sql_type})" if sql_type else f"({expression})"
-    with duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False}) as connection:
+    with _database().cursor() as connection:
         connection.register("generated", rows)
         try:
             result = connection.sql(f"SELECT {cast} AS value FROM generated").to_arrow_table()  # noqa: S608
@@ -46,3 +48,9 @@ def evaluate(expression: str, sql_type: str, rows: pa.Table, where: str) -> pa.C
             f"not one value a row: {expression}", where=where, fix="use scalar SQL, no aggregates"
         )
     return result.column("value")
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One empty database a process: opening one costs more than most expressions."""
+    return duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": False})

@@ -11,6 +11,7 @@ from components.redeploy_endpoint.rolling_out import RollingOut, RolloutFailedEr
 from lakeloop import bootstrap
 from lakeloop.domain.errors import ConflictError
 from lakeloop.domain.features import FeatureEncoding
+from lakeloop.domain.identity import identity_of
 from lakeloop.domain.ledger import EventKind
 from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.rollout import Candidate, Registration, Rollout
@@ -70,7 +71,7 @@ def _rolling_out(
             step.settings, deployment.target, deployment.port, deployment.timeout_seconds
         ),
         endpoint=step.use_case.endpoint,
-        candidate=Candidate(identity=core.identity_of(trained, registration), model_folder=str(model)),
+        candidate=Candidate(identity=identity_of(trained, registration), model_folder=str(model)),
         rows=_proof_rows(step, trained, model),
         tolerance=deployment.score_tolerance,
         promote=lambda: registry.promote(

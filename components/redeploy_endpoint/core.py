@@ -8,26 +8,8 @@ from typing import Any
 from components.redeploy_endpoint.proof import compare
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.ledger import EventKind, LedgerEvent, event_id
-from lakeloop.domain.rollout import Identity, Registration, Rollout
+from lakeloop.domain.rollout import Identity, Rollout
 from lakeloop.domain.training import TrainedModel
-
-
-def identity_of(trained: TrainedModel, registration: Registration) -> Identity:
-    """What the endpoint must say of itself once this version is live."""
-    training_set = trained.lineage.training_set
-    return Identity(
-        model_name=registration.model_name,
-        version=registration.version,
-        model_digest=registration.model_digest,
-        run_key=trained.lineage.run_key,
-        mlflow_run_id=trained.mlflow_run_id,
-        table=training_set.range.table,
-        from_snapshot_id=training_set.range.from_snapshot_id,
-        to_snapshot_id=training_set.range.to_snapshot_id,
-        feature_snapshot_id=training_set.feature_snapshot_id,
-        feature_hash=training_set.feature_hash,
-        xgboost_version=trained.lineage.code.libraries.get("xgboost", ""),
-    )
 
 
 def check_answer(answer: Mapping[str, Any], identity: Identity, offline: float, tolerance: float) -> None:

@@ -1,0 +1,24 @@
+"""Who a served model is."""
+
+from __future__ import annotations
+
+from lakeloop.domain.rollout import Identity, Registration
+from lakeloop.domain.training import TrainedModel
+
+
+def identity_of(trained: TrainedModel, registration: Registration) -> Identity:
+    """What the endpoint must say of itself once this version is live."""
+    training_set = trained.lineage.training_set
+    return Identity(
+        model_name=registration.model_name,
+        version=registration.version,
+        model_digest=registration.model_digest,
+        run_key=trained.lineage.run_key,
+        mlflow_run_id=trained.mlflow_run_id,
+        table=training_set.range.table,
+        from_snapshot_id=training_set.range.from_snapshot_id,
+        to_snapshot_id=training_set.range.to_snapshot_id,
+        feature_snapshot_id=training_set.feature_snapshot_id,
+        feature_hash=training_set.feature_hash,
+        xgboost_version=trained.lineage.code.libraries.get("xgboost", ""),
+    )

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from lakeloop.runners.process import RunOptions, RunResult
     from lakeloop.settings import Settings
 
+# What the steps after Spark import, seconds of a core in each: forked from one warm interpreter instead.
+WARM_MODULES = (
+    "lakeloop.runtime.light_xgboost",
+    "lakeloop.runtime.step",
+    "lakeloop.adapters.iceberg.lake",
+    "lakeloop.adapters.iceberg.ledger",
+    "pyarrow.dataset",
+    "mlflow.tracking",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "lakeloop.adapters.mlflow.tracker",
+    "lakeloop.adapters.mlflow.registry",
+)
+
 Rows = Annotated[int | None, typer.Option(min=1, help="Synthetic source: rows of this batch.")]
 Number = Annotated[
     int | None, typer.Option(min=0, help="Synthetic source: which batch; default the next one.")
@@ -103,6 +116,7 @@ def _run_options(settings: Settings, use_case: str, resume: str | None, max_para
         resume=resume,
         max_parallel=max_parallel,
         listener=default_listener(),
+        preload=WARM_MODULES,
         env=task_environment(settings, Path.cwd()),
         resume_command=f"lakeloop run {use_case} --resume {{run_id}}",
     )

@@ -97,6 +97,7 @@ def _command(
         log_path=log_path,
         timeout_seconds=job.container.timeout_seconds,
         grace_seconds=session.options.kill_grace_seconds,
+        warm=session.warm,
     )
 
 

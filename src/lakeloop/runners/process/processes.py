@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
+
+from lakeloop.runners.process.warm import WarmInterpreter, WarmProcess
 
 PROGRESS_MARK: Final = "::progress::"
 _LOOK_SECONDS: Final = 0.1
@@ -26,6 +29,26 @@ class Command:
     log_path: Path
     timeout_seconds: float | None
     grace_seconds: float
+    warm: WarmInterpreter | None = None
+
+
+class _Started(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+    def wait(self) -> Awaitable[int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Forked:
+    process: WarmProcess
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def wait(self) -> int:
+        return await asyncio.to_thread(self.process.wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +70,10 @@ async def run_process(
 
     The process leads a new group: a server meant to outlive its step has to start its own session.
     """
-    with command.log_path.open("ab") as log:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=command.cwd,
-                env=dict(command.env),
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            return Exit("not_started", None, f"{command.argv[0]}: {error}")
+    try:
+        process = await _start(command)
+    except (OSError, ValueError) as error:
+        return Exit("not_started", None, f"{command.argv[0]}: {error}")
     on_start(process.pid)
     watcher = asyncio.create_task(_follow(command.log_path, on_progress))
     rest = signal.SIGKILL
@@ -76,8 +90,34 @@ async def run_process(
             await watcher
 
 
-async def _wait(process: asyncio.subprocess.Process, command: Command, stop: asyncio.Event) -> Exit:
-    ended = asyncio.create_task(process.wait())
+async def _start(command: Command) -> _Started:
+    command.log_path.touch()
+    forked = await asyncio.to_thread(_fork, command)
+    if forked is not None:
+        return forked
+    with command.log_path.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *command.argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=command.cwd,
+            env=dict(command.env),
+            start_new_session=True,
+        )
+
+
+def _fork(command: Command) -> _Forked | None:
+    """From the warm interpreter, where there is one and the command is a module of this Python."""
+    if command.warm is None or list(command.argv[:2]) != [sys.executable, "-m"]:
+        return None
+    _, _, module, *arguments = command.argv
+    process = command.warm.start(module, arguments, command.env, command.cwd, command.log_path)
+    return _Forked(process) if process else None
+
+
+async def _wait(process: _Started, command: Command, stop: asyncio.Event) -> Exit:
+    ended = asyncio.ensure_future(process.wait())
     stopped = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any, Final, Literal
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.runners.process import ir
 from lakeloop.runners.process.cache import Cache
-from lakeloop.runners.process.environment import LocalSecrets, secrets_for
+from lakeloop.runners.process.environment import LocalSecrets, full_environment, secrets_for
 from lakeloop.runners.process.events import RunFinished, RunStarted, ignore_events
 from lakeloop.runners.process.inputs import Values
 from lakeloop.runners.process.interpreter import Interpreter
@@ -28,6 +29,7 @@ from lakeloop.runners.process.requests import check_request, record_request, run
 from lakeloop.runners.process.session import Outcome, Place, Session, Stop
 from lakeloop.runners.process.store import RunFolder, read_json
 from lakeloop.runners.process.values import to_text
+from lakeloop.runners.process.warm import WarmInterpreter
 
 CANCELLED_EXIT_CODE: Final = 130
 
@@ -67,6 +69,18 @@ def _writable(folder: RunFolder) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _warm(options: RunOptions) -> Iterator[WarmInterpreter | None]:
+    if not options.preload:
+        yield None
+        return
+    warm = WarmInterpreter(options.preload, options.project_root, full_environment(os.environ, options.env))
+    try:
+        yield warm
+    finally:
+        warm.close()
+
+
 def _outside_event_loops(body: Callable[[], RunResult]) -> RunResult:
     try:
         asyncio.get_running_loop()
@@ -93,10 +107,11 @@ class _Run:
         self._started = time.monotonic()
 
     def result(self) -> RunResult:
-        return asyncio.run(self._main())
+        with _warm(self._options) as warm:
+            return asyncio.run(self._main(warm))
 
-    async def _main(self) -> RunResult:
-        session = self._session()
+    async def _main(self, warm: WarmInterpreter | None) -> RunResult:
+        session = self._session(warm)
         with _signals(session.stop):
             session.listener(
                 RunStarted(
@@ -115,7 +130,7 @@ class _Run:
                 raise
             return self._outcome(session, outcome)
 
-    def _session(self) -> Session:
+    def _session(self, warm: WarmInterpreter | None) -> Session:
         options, run_id = self._options, self._folder.path.name
         created = read_json(self._folder.run_file)["created_at"]
         job = f"{self._pipeline.name}-{run_id}"
@@ -138,6 +153,7 @@ class _Run:
             slots=asyncio.Semaphore(options.max_parallel),
             stop=Stop(),
             resumed=options.resume is not None,
+            warm=warm,
         )
 
     async def _end_orphans(self) -> None:

@@ -15,6 +15,7 @@ from lakeloop.runners.process.inputs import Values
 from lakeloop.runners.process.options import RunOptions, TaskResult
 from lakeloop.runners.process.scheduling import State
 from lakeloop.runners.process.store import RunFolder
+from lakeloop.runners.process.warm import WarmInterpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Session:
     slots: asyncio.Semaphore
     stop: Stop
     resumed: bool
+    warm: WarmInterpreter | None = None
     results: dict[str, TaskResult] = field(default_factory=dict)
     failures: list[tuple[str, int]] = field(default_factory=list)
 

@@ -1,0 +1,108 @@
+"""A warm interpreter: imports heavy libraries once, then forks one process for each step that asks.
+
+Importing MLflow and XGBoost takes seconds of a core, again in every step. This process takes them once, while
+the first steps run, and a step then starts from a fork of it: its own process, environment, folder, log and
+process group, as if started by itself. Protocol, one JSON object a line over the socket on standard input:
+`{"ready": true}` from here when the imports are done; `{"start": token, "module", "arguments",
+"environment", "folder", "log"}` to here; `{"started": token, "pid"}` and `{"ended": token, "code"}` from
+here. `code` is as in `subprocess`: negative is a signal. End of the socket ends this process, not the steps.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+from typing import Any
+
+
+def serve(connection: socket.socket, modules: list[str]) -> dict[str, Any] | None:
+    """Import, then fork on demand; returns the request in a forked child, None in the parent at the end."""
+    for module in modules:
+        _import_if_present(module)
+    gc.collect()
+    gc.freeze()
+    wake_read, wake_write = os.pipe()
+    for descriptor in (wake_read, wake_write):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    _send(connection, {"ready": True})
+    return _loop(connection, wake_read)
+
+
+def _loop(connection: socket.socket, wake_read: int) -> dict[str, Any] | None:
+    tokens: dict[int, str] = {}
+    pending = b""
+    while True:
+        readable, _, _ = select.select([connection.fileno(), wake_read], [], [])
+        if wake_read in readable:
+            os.read(wake_read, 4096)
+            _report_ended(connection, tokens)
+        if connection.fileno() in readable:
+            chunk = connection.recv(1 << 20)
+            if not chunk:
+                return None
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                request = json.loads(line)
+                pid = os.fork()
+                if pid == 0:
+                    return _child(request, connection, wake_read)
+                tokens[pid] = request["start"]
+                _send(connection, {"started": request["start"], "pid": pid})
+
+
+def _report_ended(connection: socket.socket, tokens: dict[int, str]) -> None:
+    while tokens:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        _send(connection, {"ended": tokens.pop(pid), "code": os.waitstatus_to_exitcode(status)})
+
+
+def _child(request: dict[str, Any], connection: socket.socket, wake_read: int) -> dict[str, Any]:
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    connection.close()
+    os.close(wake_read)
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    return request
+
+
+def _import_if_present(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        print(f"warm interpreter: {module} is not here: {error}", file=sys.stderr)  # noqa: T201
+
+
+def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+def main() -> None:
+    """Serve on the socket behind standard input; in a forked child, become the step."""
+    connection = socket.socket(fileno=os.dup(0))
+    request = serve(connection, sys.argv[1:])
+    if request is None:
+        return
+    sys.argv = [request["module"], *request["arguments"]]
+    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Steps forked from a warm interpreter behave as if started by themselves."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakeloop.runners.process.processes import Command, Exit, run_process, signal_group
+from lakeloop.runners.process.warm import WarmInterpreter
+
+READY_TIMEOUT_SECONDS = 20
+
+STEP = """
+import json, os, sys
+import colorsys
+told = {"argv": sys.argv[1:], "name": __name__, "cwd": os.getcwd(), "own": os.environ.get("OWN"),
+        "foreign": os.environ.get("FOREIGN"), "parent": os.getppid(),
+        "leads_group": os.getpgid(0) == os.getpid(),
+        "stdin": sys.stdin.read()}
+print(json.dumps(told), flush=True)
+if "--wait" in sys.argv:
+    import time
+    time.sleep(60)
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def warm(tmp_path: Path) -> Iterator[WarmInterpreter]:
+    (tmp_path / "warm_step.py").write_text(STEP)
+    interpreter = WarmInterpreter(["colorsys", "no_such_module"], tmp_path, {**os.environ, "FOREIGN": "1"})
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    while not interpreter.ready:
+        assert time.monotonic() < deadline, "the warm interpreter never became ready"
+        time.sleep(0.02)
+    yield interpreter
+    interpreter.close()
+
+
+def run(warm: WarmInterpreter, folder: Path, *arguments: str, **environment: str) -> tuple[Exit, list[dict]]:
+    log = folder / f"log-{time.monotonic_ns()}.txt"
+    argv = [sys.executable, "-m", "warm_step", *arguments]
+    command = Command(argv, {**clean(), **environment}, folder, log, 1.0, 0.5, warm)
+    pids: list[int] = []
+    ended = asyncio.run(run_process(command, asyncio.Event(), pids.append, lambda _: None))
+    return ended, [json.loads(line) | {"pid": pids[0]} for line in log.read_text().splitlines()]
+
+
+def clean() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "FOREIGN"}
+
+
+def test_a_forked_step_has_its_own_arguments_environment_folder_group_and_exit_code(
+    warm: WarmInterpreter, tmp_path: Path
+) -> None:
+    ended, [told] = run(warm, tmp_path, "7", "--flag", OWN="mine")
+    assert ended == Exit("exited", 7)
+    assert told["argv"] == ["7", "--flag"]
+    assert (told["name"], told["cwd"], told["own"]) == ("__main__", str(tmp_path), "mine")
+    assert told["foreign"] is None
+    assert told["leads_group"]
+    assert told["stdin"] == ""
+    assert told["parent"] != os.getpid(), "it was not forked from the warm interpreter"
+
+
+def test_a_forked_step_is_stopped_at_its_time_limit(warm: WarmInterpreter, tmp_path: Path) -> None:
+    ended, _ = run(warm, tmp_path, "0", "--wait")
+    assert ended.why == "timed_out"
+    assert ended.code == -15
+
+
+def test_other_start_up_variables_get_an_interpreter_of_their_own(
+    warm: WarmInterpreter, tmp_path: Path
+) -> None:
+    _, [told] = run(warm, tmp_path, "0", OMP_NUM_THREADS="1")
+    assert told["parent"] == os.getpid()
+
+
+def test_without_the_interpreter_steps_start_the_plain_way(warm: WarmInterpreter, tmp_path: Path) -> None:
+    signal_group(warm._process.pid, 9)
+    warm._process.wait(timeout=5)
+    ended, [told] = run(warm, tmp_path, "0")
+    assert ended == Exit("exited", 0)
+    assert told["parent"] == os.getpid()
+
+
+def test_the_interpreter_ends_with_its_runner(tmp_path: Path) -> None:
+    code = (
+        "import os\nfrom pathlib import Path\nfrom lakeloop.runners.process.warm import WarmInterpreter\n"
+        "w = WarmInterpreter([], Path('.'), os.environ)\nprint(w._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False
+    )
+    pid, deadline = int(done.stdout), time.monotonic() + READY_TIMEOUT_SECONDS
+    while (
+        Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]
+    ):
+        assert time.monotonic() < deadline, "the warm interpreter outlived its runner"
+        time.sleep(0.05)

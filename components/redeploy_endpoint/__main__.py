@@ -99,15 +99,11 @@ def _proof_rows(step: Step, trained: TrainedModel, model: Path) -> proof.ProofRo
         count=step.use_case.deployment.prove_rows,
     )
     progress(f"reading the same {features.num_rows} rows from {training_set.range.table}")
-    raw = proof.newest_rows(
-        lake.read_batches(
-            training_set.range.table,
-            training_set.range.to_snapshot_id,
-            columns=list(dict.fromkeys([*key, *encoding.source_columns])),
-            where=proof.listed_values(features, key),
-        ),
-        order=[table.event_time, *table.key],
-        count=proof.MOST_RAW_ROWS,
+    raw = lake.read_batches(
+        training_set.range.table,
+        training_set.range.to_snapshot_id,
+        columns=list(dict.fromkeys([*key, *encoding.source_columns])),
+        where=proof.listed_values(features, key),
     )
     scores = proof.offline_scores(proof.load_booster((model / BOOSTER_FILE).read_bytes()), encoding, features)
     return proof.proof_rows(features, scores, raw, key, list(encoding.source_columns))

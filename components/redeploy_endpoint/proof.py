@@ -1,4 +1,4 @@
-"""The proof before traffic: real rows scored offline from Spark's features, and served from their raw columns."""
+"""The proof before traffic: real rows, scored offline from Spark's features and served from raw columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import xgboost
 
 Row = dict[str, Any]
-MOST_RAW_ROWS = 100_000
 
 
 class Proof(Frozen):
@@ -80,7 +79,11 @@ def listed_values(rows: pa.Table, columns: Sequence[str]) -> dict[str, list[Any]
 
 
 def proof_rows(
-    features: pa.Table, scores: Sequence[float], raw: pa.Table, key: Sequence[str], columns: Sequence[str]
+    features: pa.Table,
+    scores: Sequence[float],
+    raw: Iterable[pa.RecordBatch],
+    key: Sequence[str],
+    columns: Sequence[str],
 ) -> ProofRows:
     """Each feature row's raw row, found by key; rows whose key has several different raw rows are left out.
 
@@ -95,7 +98,7 @@ def proof_rows(
         LakeloopError: a row of the feature table is not in the source table, or no row is unambiguous.
     """
     by_key: dict[str, set[str]] = {}
-    for row in raw.to_pylist():
+    for row in (row for batch in raw for row in batch.to_pylist()):
         sent = json.dumps({c: json_value(row[c]) for c in columns})
         by_key.setdefault(_key_of(row, key), set()).add(sent)
     pairs: list[tuple[Row, float]] = []

@@ -5,10 +5,12 @@ from __future__ import annotations
 from lakeloop.domain.rollout import Identity, Registration
 from lakeloop.domain.training import TrainedModel
 
+_XGBOOST = ("xgboost-cpu", "xgboost")  # two packages of one library
+
 
 def identity_of(trained: TrainedModel, registration: Registration) -> Identity:
     """What the endpoint must say of itself once this version is live."""
-    training_set = trained.lineage.training_set
+    training_set, libraries = trained.lineage.training_set, trained.lineage.code.libraries
     return Identity(
         model_name=registration.model_name,
         version=registration.version,
@@ -20,5 +22,5 @@ def identity_of(trained: TrainedModel, registration: Registration) -> Identity:
         to_snapshot_id=training_set.range.to_snapshot_id,
         feature_snapshot_id=training_set.feature_snapshot_id,
         feature_hash=training_set.feature_hash,
-        xgboost_version=trained.lineage.code.libraries.get("xgboost", ""),
+        xgboost_version=next((libraries[name] for name in _XGBOOST if name in libraries), ""),
     )

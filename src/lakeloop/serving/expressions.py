@@ -45,7 +45,7 @@ def raw_to_features(table: pa.Table, encoding: FeatureEncoding) -> pa.Table:
     if missing:
         raise UserError(f"column {missing[0]!r} is missing", where="rows", fix="send it, or null")
     computed = evaluate(table, tuple(f for f in encoding.features if f.expression))
-    columns = [_plain(table, f) if f.column else computed.column(f.name) for f in encoding.features]
+    columns = [table.column(f.column) if f.column else computed.column(f.name) for f in encoding.features]
     return pa.table(columns, names=encoding.names)
 
 
@@ -75,17 +75,6 @@ def evaluate(table: pa.Table, features: tuple[EncodedFeature, ...]) -> pa.Table:
 def feature_query(features: tuple[EncodedFeature, ...]) -> str:
     """DuckDB SQL that computes the expressions from a relation named `raw`."""
     return f"SELECT {', '.join(map(_selected, features))} FROM raw"  # noqa: S608 - the model's own text
-
-
-def _plain(table: pa.Table, feature: EncodedFeature) -> pa.ChunkedArray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    values = table.column(feature.column)
-    if feature.type == "numeric" and pa.types.is_timestamp(values.type):
-        micros = pc.cast(pc.cast(values, pa.timestamp("us", values.type.tz)), pa.int64())
-        return pc.divide(pc.cast(micros, pa.float64()), 1e6)
-    return values
 
 
 def _selected(feature: EncodedFeature) -> str:

@@ -36,7 +36,7 @@ def test_no_rows_to_prove_with_is_an_error() -> None:
         proof.newest_rows([], ["t"], 5)
 
 
-RAW = pa.table({"id": [1, 2, 2, 3, 3], "x": [10.0, 20.0, 21.0, 30.0, 30.0]})
+RAW = pa.table({"id": [1, 2, 2, 3, 3], "x": [10.0, 20.0, 21.0, 30.0, 30.0]}).to_batches(2)
 
 
 def test_each_feature_row_meets_its_own_raw_row_and_ambiguous_keys_are_left_out() -> None:

@@ -66,15 +66,16 @@ def page(results: list[dict[str, Any]]) -> str:
     return (
         "# A year of flights\n\n"
         "Will a flight from New York arrive more than 15 minutes late? The 336,776 flights of 2013, a batch "
-        "a month, only what is known before take-off. Each month's challenger is judged on the newest fifth of "
-        "that month, which it has not seen, against the champion of that moment, on the same rows. "
+        "a month, only what is known before take-off. Each month's challenger is judged on the newest fifth "
+        "of that month, which it has not seen, against the champion of that moment, on the same rows. "
         "`make demo-flights` writes this page.\n\n"
         "![ROC AUC of champion and challenger by month](verdicts.svg)\n\n"
         "| month | flights landed | held out | challenger | champion | difference | verdict | serves then |\n"
         "|---:|---:|---:|---|---|---|---|---|\n"
         f"{rows}\n\n"
         "ROC AUC with 95 % bootstrap intervals; the difference is paired. The first month has no champion: "
-        "an explicit bootstrap. A rejection is a successful run: the champion stays, and the ledger says why.\n"
+        "an explicit bootstrap. A rejection is a successful run: the champion stays, and the ledger says "
+        "why.\n"
     )
 
 
@@ -123,7 +124,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     axes.set_xticks([result["month"] for result in results])
     axes.grid(visible=True, axis="y", color="#d0d7de", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right", title="filled: promoted")
+    figure.legend(frameon=False, loc="outside upper center", ncols=2, title="filled: promoted")
     figure.savefig(path, metadata={"Date": None}, facecolor="white")
 
 

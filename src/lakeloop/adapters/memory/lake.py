@@ -52,10 +52,6 @@ class MemoryLake:
         )
         return id_
 
-    def put(self, state: TableState) -> None:
-        """Take a table's metadata as given, without rows."""
-        self._states[state.name] = state
-
     def table_state(self, table: str) -> TableState | None:
         """Current metadata, or None where the table does not exist."""
         return self._states.get(table)

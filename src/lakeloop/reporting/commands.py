@@ -49,7 +49,7 @@ def _queries(documents: RunDocuments, catalog_name: str) -> list[tuple[str, str]
     source = _at(catalog_name, made.range.table, made.range.to_snapshot_id)
     return [
         (
-            "Exactly the rows that trained and judged this model (Spark SQL)",
+            "The feature rows that this training and its holdout were drawn from (Spark SQL)",
             f"{features}\nWHERE _range_id IN ({ranges})",
         ),
         ("The source table as it was then (Spark SQL)", source),

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Documents = Mapping[str, Any]
+LIVE = frozenset({"live", "already_live"})
+MODELS = ("challenger", "champion")
 
 
 def summary_lines(documents: Documents) -> list[str]:
@@ -16,6 +18,7 @@ def summary_lines(documents: Documents) -> list[str]:
         ("snapshots", _snapshots(documents)),
         ("MLflow run", _training(documents)),
         ("verdict", _verdict(documents)),
+        ("scores", _scores(documents)),
         ("model", _model(documents)),
         ("endpoint", _endpoint(documents)),
         ("answered", _answer(documents)),
@@ -68,11 +71,24 @@ def _verdict(documents: Documents) -> str:
     return f"{verdict['decision']}: {'; '.join(verdict['reasons'])}"
 
 
+def _scores(documents: Documents) -> str:
+    verdict = documents.get("verdict") or {}
+    parts = [
+        (who, (verdict.get(who) or {}).get("metrics", {}).get(verdict["metric"])) for who in MODELS if verdict
+    ]
+    told = [f"{who} {_interval(value)}" for who, value in parts if value]
+    return f"{verdict['metric']}: {'; '.join(told)}" if told else ""
+
+
+def _interval(value: Mapping[str, float]) -> str:
+    return f"{value['value']:.4f} ({value['low']:.4f} to {value['high']:.4f})"
+
+
 def _model(documents: Documents) -> str:
     registration, rollout = documents.get("registration"), documents.get("rollout")
     if not registration:
         return ""
-    live = rollout and rollout["outcome"] in {"live", "already_live"}
+    live = rollout and rollout["outcome"] in LIVE
     alias = "champion" if live else "challenger"
     return f"{registration['model_name']} version {registration['version']} @{alias}"
 
@@ -89,16 +105,21 @@ def _answer(documents: Documents) -> str:
     rollout = documents.get("rollout") or {}
     rows = (rollout.get("sample_request") or {}).get("rows") or []
     scores = (rollout.get("sample_response") or {}).get("scores") or []
-    if not rows or not scores:
+    if not rows or not scores or rollout["outcome"] not in LIVE:
         return ""
     return f"{json.dumps(rows[0], ensure_ascii=False, default=str)} -> {scores[0]:.6f}"
 
 
 def _refusal(documents: Documents) -> str:
-    refusal = documents.get("refusal")
-    if not refusal:
+    refusal, ingest = documents.get("refusal"), documents.get("ingest") or {}
+    broken = [
+        f"{rule['rule']}: {rule['observed']}, expected {rule['expected']}"
+        for rule in ingest.get("rules") or []
+        if not rule["passed"]
+    ]
+    if broken:
+        kept = f"; kept in {ingest['quarantine_uri']}" if ingest.get("quarantine_uri") else ""
+        return "; ".join(broken) + kept
+    if not isinstance(refusal, Mapping):
         return ""
-    broken = [rule["rule"] for rule in refusal.get("rules") or [] if not rule["passed"]]
-    reason = refusal.get("reason") or "; ".join(refusal.get("reasons") or [])
-    kept = f"; kept in {refusal['quarantine_uri']}" if refusal.get("quarantine_uri") else ""
-    return f"{reason}{' (' + ', '.join(broken) + ')' if broken else ''}{kept}"
+    return refusal.get("reason") or "; ".join(refusal.get("reasons") or [])

@@ -7,27 +7,42 @@ from pathlib import Path
 
 import pytest
 
+from lakeloop.cli import main
+
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = ("init", "validate", "plan", "run", "status", "history", "serve", "stop", "runs", "logs")
 
 
-def lakeloop(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lakeloop.cli", *words],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "LAKELOOP_HOME": str(home), "HOME": str(home), "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+class Command:
+    """`lakeloop` in this process, with a home of its own."""
+
+    def __init__(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.home, self._patch, self._capsys = home, monkeypatch, capsys
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        self._patch.setattr(sys, "argv", ["lakeloop", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = self._capsys.readouterr()
+        return int(left.value.code or 0), out, err
 
 
-def test_help_lists_every_command_and_the_exit_codes(tmp_path: Path) -> None:
-    done = lakeloop("--help", home=tmp_path)
-    assert done.returncode == 0
-    assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
-    assert "4 refused" in done.stdout
+@pytest.fixture
+def lakeloop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("LAKELOOP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "100")
+    return Command(tmp_path / "home", monkeypatch, capsys)
+
+
+def test_help_lists_every_command_and_the_exit_codes(lakeloop: Command) -> None:
+    code, out, _ = lakeloop("--help")
+    assert code == 0
+    assert all(f"\n  {command} " in out for command in COMMANDS)
+    assert "4 refused" in out
 
 
 def test_help_loads_no_library_but_typer(tmp_path: Path) -> None:
@@ -43,14 +58,21 @@ def test_help_loads_no_library_but_typer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_help_shows_an_example(command: str, tmp_path: Path) -> None:
-    assert f"  lakeloop {command}" in lakeloop(command, "--help", home=tmp_path).stdout
+def test_each_help_shows_an_example(command: str, lakeloop: Command) -> None:
+    assert f"  lakeloop {command}" in lakeloop(command, "--help")[1]
 
 
-def test_validate_prints_the_canonical_json_and_nothing_else(tmp_path: Path) -> None:
-    done = lakeloop("validate", "card_fraud", "--json", home=tmp_path)
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["name"] == "card_fraud"
+def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lakeloop.cli", "validate", str(tmp_path / "none.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+
+
+def test_validate_prints_the_canonical_json_and_nothing_else(lakeloop: Command) -> None:
+    code, out, _ = lakeloop("validate", "card_fraud", "--json")
+    assert code == 0
+    assert json.loads(out)["name"] == "card_fraud"
 
 
 @pytest.mark.parametrize(
@@ -64,31 +86,53 @@ def test_validate_prints_the_canonical_json_and_nothing_else(tmp_path: Path) -> 
         (("run", "card_fraud", "--rows", "0"), "--rows"),
         (("run", "bad.yaml"), "no such file"),
         (("logs",), "no run yet"),
+        (("stop",), "which endpoint?"),
     ],
 )
 def test_bad_input_leaves_with_2_one_error_and_nothing_written(
-    words: tuple[str, ...], expected: str, tmp_path: Path
+    words: tuple[str, ...], expected: str, lakeloop: Command
 ) -> None:
-    home = tmp_path / "home"
-    done = lakeloop(*words, home=home)
-    assert done.returncode == 2
-    assert expected in done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    assert not home.exists()
+    code, out, err = lakeloop(*words)
+    assert (code, out) == (2, "")
+    assert expected in err
+    assert not lakeloop.home.exists()
 
 
-def test_a_glob_without_files_leaves_with_2_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_glob_without_files_leaves_with_2_before_anything_is_written(
+    tmp_path: Path, lakeloop: Command
+) -> None:
     use_case = tmp_path / "demo.yaml"
     use_case.write_text(
         "name: demo\n"
-        "table: {name: a.b, key: [i], event_time: t, columns: {i: long, t: timestamp, x: double, y: int}}\n"
+        "table:\n  {name: a.b, key: [i], event_time: t, columns: {i: int, t: timestamp, x: double, y: int}}\n"
         'source: {kind: files, path: "none/*.csv"}\nlabel: {column: "y"}\nfeatures: [x]\n',
         encoding="utf-8",
     )
-    home = tmp_path / "home"
-    done = lakeloop("run", str(use_case), home=home)
-    assert done.returncode == 2
-    assert "no file matches" in done.stderr
-    assert "--rows" in lakeloop("run", str(use_case), "--rows", "5", home=home).stderr
-    assert not home.exists()
+    code, out, err = lakeloop("run", str(use_case))
+    assert (code, out) == (2, "")
+    assert "no file matches" in err
+    assert "--rows" in lakeloop("run", str(use_case), "--rows", "5")[2]
+    assert not lakeloop.home.exists()
+
+
+def test_plan_of_a_table_that_is_not_there_writes_nothing(lakeloop: Command) -> None:
+    code, out, _ = lakeloop("plan", "card_fraud", "--json")
+    assert code == 0
+    assert json.loads(out)["action"] == "nothing"
+    assert not lakeloop.home.exists()
+
+
+def test_init_writes_one_file_that_validates_and_keeps_what_is_there(
+    tmp_path: Path, lakeloop: Command
+) -> None:
+    rows = "".join(f"{i},2024-03-01 {i // 60:02d}:{i % 60:02d}:00,{i / 7:.3f},{i % 2}\n" for i in range(200))
+    (tmp_path / "trips.csv").write_text("id,at,fare,late\n" + rows, encoding="utf-8")
+    file = tmp_path / "new" / "trips.yaml"
+    words = ("init", str(tmp_path / "trips.csv"), "-o", str(file))
+    assert lakeloop(*words)[0] == 0
+    assert [path.name for path in file.parent.iterdir()] == ["trips.yaml"]
+    assert "valid: trips" in lakeloop("validate", str(file))[1]
+    code, _, err = lakeloop(*words)
+    assert code == 2
+    assert "is there already" in err
+    assert not lakeloop.home.exists()

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from lakeloop.adapters.iceberg.lake import FOREVER_MS, IcebergLake
+from lakeloop.adapters.iceberg.metadata import read_metadata_file
 from lakeloop.adapters.memory.lake import MemoryLake
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.ports.lake import Lake
@@ -231,6 +232,25 @@ def test_a_lost_metadata_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(LakeloopError, match=r"metadata cannot be read") as raised:
         lake.table_state(TABLE)
     assert raised.value.where.endswith(".metadata.json")
+
+
+def test_a_metadata_file_that_a_commit_removed_meanwhile_is_looked_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, writer = IcebergLake(Settings(home=tmp_path)), IcebergLake(Settings(home=tmp_path))
+    iceberg_append(lake, rows(0, 4, "a"), {})
+    heads = []
+
+    def overtaken(path: Path) -> dict[str, Any]:
+        if not heads:
+            heads.append(iceberg_append(writer, rows(4, 4, "a"), {}))
+            path.unlink()
+        return read_metadata_file(path)
+
+    monkeypatch.setattr("lakeloop.adapters.iceberg.lake.read_metadata_file", overtaken)
+    state = lake.table_state(TABLE)
+    assert state is not None
+    assert [state.current_snapshot_id] == heads
 
 
 def test_another_catalog_of_pyiceberg_gives_the_same_state(tmp_path: Path) -> None:

@@ -85,26 +85,27 @@ def test_each_training_reads_what_the_last_terminal_one_left(world: tuple[Place,
     assert (plan.range.from_snapshot_id, plan.range.to_snapshot_id) == (first, more[-1])
 
 
-def test_a_plan_over_5000_snapshots_is_cold_in_seconds_and_loads_neither_pyiceberg_nor_arrow(
-    tmp_path: Path,
-) -> None:
-    settings = Settings(home=tmp_path)
-    lake, ledger = IcebergLake(settings), IcebergLedger(settings)
-    first = iceberg_append(lake, rows(0, 4, "a"), {})
-    record(ledger, ended(plan_use_case(lake, ledger, USE_CASE), "promoted", "one"))
-    lengthen(settings, lake, int(first))
-    code = (
-        "import sys; from lakeloop import bootstrap; from lakeloop.settings import Settings; "
-        "from lakeloop.planning import plan_use_case; from lakeloop.domain.use_case import UseCase; "
-        "s = Settings(); u = UseCase.model_validate_json(sys.stdin.read()); "
-        "print(plan_use_case(bootstrap.lake(s), bootstrap.ledger(s), u).model_dump_json()); "
-        "sys.exit(len({'pyiceberg', 'pyarrow', 'pandas', 'sqlalchemy', 'pyspark'} & sys.modules.keys()))"
-    )
+CODE = """
+import sys
+from lakeloop import bootstrap
+from lakeloop.domain.use_case import UseCase
+from lakeloop.planning import plan_use_case
+from lakeloop.settings import Settings
+
+settings, use_case = Settings(), UseCase.model_validate_json(sys.stdin.read())
+print(plan_use_case(bootstrap.lake(settings), bootstrap.ledger(settings), use_case).model_dump_json())
+heavy = {"pyiceberg", "pyarrow", "pandas", "sqlalchemy", "pyspark"} & sys.modules.keys()
+sys.exit(f"loaded {sorted(heavy)}" if heavy else 0)
+"""
+
+
+def cold_plan(home: Path) -> tuple[Plan, float]:
+    """The plan of a fresh process, which fails where it loaded a heavy library, and its seconds."""
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", CODE],
         input=USE_CASE.model_dump_json(),
-        env={"LAKELOOP_HOME": str(tmp_path)},
+        env={"LAKELOOP_HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,
@@ -112,7 +113,20 @@ def test_a_plan_over_5000_snapshots_is_cold_in_seconds_and_loads_neither_pyicebe
     )
     seconds = time.perf_counter() - started
     assert (done.returncode, done.stderr) == (0, "")
-    plan = Plan.model_validate_json(done.stdout)
+    return Plan.model_validate_json(done.stdout), seconds
+
+
+def test_a_plan_over_5000_snapshots_is_cold_in_seconds_and_loads_neither_pyiceberg_nor_arrow(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(home=tmp_path)
+    assert cold_plan(tmp_path)[0].reasons == ("the table does not exist yet",)
+    lake, ledger = IcebergLake(settings), IcebergLedger(settings)
+    first = iceberg_append(lake, rows(0, 4, "a"), {})
+    assert cold_plan(tmp_path)[0].action == "append-scan"
+    record(ledger, ended(plan_use_case(lake, ledger, USE_CASE), "promoted", "one"))
+    lengthen(settings, lake, int(first))
+    plan, seconds = cold_plan(tmp_path)
     assert (plan.action, len(plan.snapshots), plan.added_rows) == (
         "append-scan",
         SNAPSHOTS - 1,

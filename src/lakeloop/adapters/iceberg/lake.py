@@ -52,18 +52,12 @@ class IcebergLake:
         Raises:
             LakeloopError: the catalog or the metadata file cannot be read.
         """
-        path = self._local_metadata(table)
-        for _ in range(LOOKS):
-            if path is None:
-                break
-            try:
-                return table_state(table, read_metadata_file(path))
-            except LakeloopError:
-                # A commit may remove older metadata files, also the one that was current a moment ago.
-                newer = self._local_metadata(table)
-                if newer == path:
-                    raise
-                path = newer
+        if is_embedded(self._settings):
+            location = embedded_metadata_location(self._settings, table)
+            if location is None:
+                return None
+            if local_path(location) is not None:
+                return self._local_state(table, location)
         loaded = self.find(table)
         if loaded is None:
             return None
@@ -139,11 +133,17 @@ class IcebergLake:
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
 
-    def _local_metadata(self, table: str) -> Path | None:
-        if not is_embedded(self._settings):
-            return None
-        location = embedded_metadata_location(self._settings, table)
-        return local_path(location) if location else None
+    def _local_state(self, table: str, location: str) -> TableState | None:
+        for _ in range(LOOKS):
+            try:
+                return table_state(table, read_metadata_file(Path(local_path(location) or location)))
+            except LakeloopError:
+                # A commit may remove older metadata files, also the one that was current a moment ago.
+                newer = embedded_metadata_location(self._settings, table)
+                if newer is None or newer == location:
+                    raise
+                location = newer
+        raise ConflictError("the table kept changing while it was read", where=table, fix="try again")
 
     def _load(self, table: str) -> Table:
         loaded = self.find(table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,7 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(history)
 
 
-def history(use_case: UseCaseArgument, json: Json = False) -> None:
+def history(use_case: UseCaseArgument, as_json: Json = False) -> None:
     """Show the ledger: what became of which snapshots, and why.
 
     Every promotion, rejection and refusal, oldest first.
@@ -33,14 +34,20 @@ def history(use_case: UseCaseArgument, json: Json = False) -> None:
 
     name = load_use_case(use_case).name
     events = bootstrap.ledger(Settings()).events(name)
-    if json:
-        output.as_json([event.model_dump(mode="json") for event in events])
+    if as_json:
+        output.as_json([event_document(event) for event in events])
         return
     if not events:
         output.say(f"{name}: nothing has happened yet; next: lakeloop run {use_case}")
         return
     for line in history_lines(events):
         output.data(line)
+
+
+def event_document(event: LedgerEvent) -> dict[str, Any]:
+    """The event, with the verdict, rollout or plan behind it as JSON instead of as text."""
+    behind = json.loads(event.document) if event.document else None
+    return {**event.model_dump(mode="json"), "document": behind}
 
 
 def history_lines(events: list[LedgerEvent]) -> list[str]:

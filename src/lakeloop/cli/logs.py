@@ -27,9 +27,10 @@ def logs(run_id: RunId = None, step: Step = None) -> None:
     from lakeloop.settings import Settings
 
     folder = _run_folder(Settings().runs_folder, run_id)
-    for path in sorted(folder.rglob("*.log"), key=lambda p: (p.stat().st_mtime, str(p))):
+    wanted = (step or "").replace("_", "-")
+    for path in sorted(folder.rglob("log.txt"), key=lambda p: (p.stat().st_mtime, str(p))):
         name = path.relative_to(folder)
-        if step is None or step.replace("_", "-") in str(name).replace("_", "-"):
+        if wanted in str(name):
             output.data(f"==> {name}")
             output.data(path.read_text(encoding="utf-8", errors="replace").rstrip())
 

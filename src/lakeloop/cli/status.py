@@ -54,12 +54,15 @@ def state_of(use_case: UseCase, settings: Settings) -> dict[str, Any]:
     from lakeloop.planning import plan_use_case
 
     live = bootstrap.deployer(settings, use_case.deployment.target).live(use_case.endpoint)
-    mark = watermark(bootstrap.ledger(settings).events(use_case.name))
+    events = bootstrap.ledger(settings).events(use_case.name, documents=False)
+    mark = watermark(events)
+    # Where nothing was promoted and nothing answers there is no champion; asking would make the registry's database.
+    promoted = any(event.kind == "promoted" for event in events)
     planned = plan_use_case(bootstrap.lake(settings), bootstrap.ledger(settings), use_case)
     return {
         "use_case": use_case.name,
         "table": use_case.table.name,
-        "champion": bootstrap.model_registry(settings).champion(use_case.name),
+        "champion": bootstrap.model_registry(settings).champion(use_case.name) if promoted or live else None,
         "endpoint": live.model_dump(mode="json") if live else None,
         "watermark": mark.model_dump(mode="json") if mark else None,
         "plan": planned.model_dump(mode="json"),

@@ -13,7 +13,7 @@ from lakeloop.domain.errors import ConflictError
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.identity import identity_of
 from lakeloop.domain.ledger import EventKind
-from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
+from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE, IDENTITY_FILE
 from lakeloop.domain.rollout import Candidate, Registration, Rollout
 from lakeloop.domain.training import TrainedModel
 from lakeloop.ports.models import ModelRegistry
@@ -65,13 +65,14 @@ def _check_turn(registry: ModelRegistry, registration: Registration) -> None:
 def _rolling_out(
     step: Step, trained: TrainedModel, registration: Registration, registry: ModelRegistry, model: Path
 ) -> RollingOut:
-    deployment = step.use_case.deployment
+    deployment, identity = step.use_case.deployment, identity_of(trained, registration)
+    (model / IDENTITY_FILE).write_text(identity.model_dump_json(indent=2), encoding="utf-8")
     return RollingOut(
         deployer=bootstrap.deployer(
             step.settings, deployment.target, deployment.port, deployment.timeout_seconds
         ),
         endpoint=step.use_case.endpoint,
-        candidate=Candidate(identity=identity_of(trained, registration), model_folder=str(model)),
+        candidate=Candidate(identity=identity, model_folder=str(model)),
         rows=_proof_rows(step, trained, model),
         tolerance=deployment.score_tolerance,
         promote=lambda: registry.promote(

@@ -52,6 +52,7 @@ class RollingOut:
         already = before is not None and same_model(before, identity)
         self.facts["previous_version"] = None if already or before is None else before.version
         handle: str | None = None
+        self.tell(f"starting version {identity.version} without traffic")
         try:
             handle = self.deployer.start(self.endpoint, self.candidate)
             self._prove(handle)
@@ -65,7 +66,7 @@ class RollingOut:
         return self._rollout("already_live" if already else "live")
 
     def _prove(self, handle: str) -> None:
-        self.tell(f"proving version {self.candidate.identity.version} with {len(self.rows.raw)} real rows")
+        self.tell(f"proving it with {len(self.rows.raw)} real rows")
         with self._step("prove") as evidence:
             served = self.deployer.predict(self.endpoint, handle, self.rows.raw)
             proof = compare(self.rows.offline, served, self.tolerance)

@@ -1,4 +1,4 @@
-"""One Spark session on one embedded lake for all integration tests; every test takes a namespace of its own."""
+"""One Spark session on one embedded lake for all integration tests; each test takes its own namespace."""
 
 from __future__ import annotations
 

@@ -24,8 +24,11 @@ _SPLIT_BYTES = (
 
 def typed_rows(spark: SparkSession, use_case: UseCase, batch: Batch, layouts: Sequence[Layout]) -> DataFrame:
     """The declared columns with the declared types; evaluating it fails on the first value that does not fit."""
-    frames = [_frame(spark, use_case, batch, layout, strict=True) for layout in layouts]
-    return reduce(lambda a, b: a.unionByName(b), (f.selectExpr(*_typed(use_case, batch)) for f in frames))
+    frames = [
+        _frame(spark, use_case, batch, layout, strict=True).selectExpr(*_typed(use_case, batch, layout))
+        for layout in layouts
+    ]
+    return reduce(lambda a, b: a.unionByName(b), frames)
 
 
 def check_keys(spark: SparkSession, use_case: UseCase, batch: Batch) -> None:
@@ -56,7 +59,7 @@ def explain_failure(spark: SparkSession, use_case: UseCase, batch: Batch, layout
 
 def _misfits(spark: SparkSession, use_case: UseCase, batch: Batch, layout: Layout) -> list[str]:
     frame = _frame(spark, use_case, batch, layout, strict=False)
-    tests = {c: _misfit(use_case, batch, c) for c in use_case.table.columns}
+    tests = {c: _misfit(use_case, batch, layout, c) for c in use_case.table.columns}
     if batch.format != "parquet":
         tests[_BAD_LINE] = f"{quoted(_BAD_LINE)} IS NOT NULL"
     aggregates = []
@@ -101,21 +104,25 @@ def _frame(
     return reader.schema(schema).csv(paths)
 
 
-def _typed(use_case: UseCase, batch: Batch) -> list[str]:
+def _typed(use_case: UseCase, batch: Batch, layout: Layout) -> list[str]:
     columns = use_case.table.columns
-    return [f"CAST({_raw(use_case, batch, c)} AS {_spark(t)}) AS {quoted(c)}" for c, t in columns.items()]
+    return [
+        f"CAST({_raw(use_case, batch, layout, c)} AS {_spark(t)}) AS {quoted(c)}" for c, t in columns.items()
+    ]
 
 
-def _misfit(use_case: UseCase, batch: Batch, column: str) -> str:
-    raw = _raw(use_case, batch, column)
+def _misfit(use_case: UseCase, batch: Batch, layout: Layout, column: str) -> str:
+    raw = _raw(use_case, batch, layout, column)
     kind = _spark(use_case.table.columns[column])
     return f"({raw} IS NOT NULL AND try_cast({raw} AS {kind}) IS NULL)"
 
 
-def _raw(use_case: UseCase, batch: Batch, column: str) -> str:
+def _raw(use_case: UseCase, batch: Batch, layout: Layout, column: str) -> str:
     if batch.format == "csv" and isinstance(use_case.source, FilesSource) and use_case.source.null_values:
         nulls = ", ".join(map(text_literal, use_case.source.null_values))
         return f"CASE WHEN {quoted(column)} NOT IN ({nulls}) THEN {quoted(column)} END"
+    if column in layout.nanosecond_columns:
+        return f"timestamp_micros({quoted(column)} DIV 1000)"
     return quoted(column)
 
 

@@ -12,8 +12,11 @@ def spark_failures() -> tuple[type[Exception], ...]:
 
 
 def java_class(error: Exception) -> str:
-    """Name of the Java exception behind an error of a direct call; empty for any other."""
-    java = getattr(error, "java_exception", None)
+    """Name of the Java exception behind an error; empty where there is none.
+
+    pyspark converts what it knows (IllegalArgumentException and its own) also in direct calls, and keeps the origin.
+    """
+    java = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     return str(java.getClass().getName()) if java is not None else ""
 
 

@@ -72,6 +72,7 @@ class SparkFeatureBuilder:
         table = self._named(feature_table(use_case, {c.name: c.type for c in state.columns}))
         built = built_ranges(self._lake.table_state(table.name), table.hash)
         ranges = window_ranges(use_case.train.window, range_, built)
+        _check_changes(plan, len(ranges))
         missing = [r for r in reversed(ranges) if r.range_id(table.hash) not in built]
         _check_readable(missing, range_, state)
         started, counts = time.monotonic(), dict[str, int]()
@@ -265,15 +266,15 @@ class _Ranges:
 
     def _explained(self, error: Exception) -> LakeloopError:
         text = first_line(error)
+        if "AnalysisException" in type(error).__name__ or "ParseException" in type(error).__name__:
+            return UserError(
+                f"a feature cannot be computed: {text}", where="features", fix="correct its expression"
+            )
         if UNKNOWN_LABEL in str(error):
             return UserError(
                 "the label has values of neither class",
                 where="label",
                 fix="declare label.positive, or clean the rows",
-            )
-        if "AnalysisException" in type(error).__name__ or "ParseException" in type(error).__name__:
-            return UserError(
-                f"a feature cannot be computed: {text}", where="features", fix="correct its expression"
             )
         return LakeloopError(f"Spark could not compute the features: {text}", where=self._table.name)
 
@@ -282,6 +283,16 @@ def _planned(plan: Plan) -> SnapshotRange:
     if plan.range is None or plan.action in {"nothing", "refuse"}:
         raise LakeloopError(f"a plan to {plan.action} has no training set", where="plan", fix="plan again")
     return plan.range
+
+
+def _check_changes(plan: Plan, ranges: int) -> None:
+    """Net changes are new rows; what was deleted or updated may still stand in the rows of earlier ranges."""
+    if plan.action == "changelog" and ranges > 1:
+        raise RefusedError(
+            "rows of earlier ranges were deleted or changed, and the window trains on earlier ranges",
+            where=plan.range.table if plan.range else "",
+            fix="set train.window.policy: increment, or snapshots.on_delete and on_overwrite: rebuild",
+        )
 
 
 def _check_readable(missing: list[SnapshotRange], newest: SnapshotRange, state: TableState) -> None:

@@ -207,7 +207,7 @@ def main() -> None:
     jars = ensure_jars(settings)
     if _is_default(settings):
         verify(jars, locked())
-    prepare(settings, _print)
+    prepare(settings, jars, _print)
 
 
 if __name__ == "__main__":

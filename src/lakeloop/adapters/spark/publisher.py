@@ -32,7 +32,6 @@ from lakeloop.domain.labels import quoted
 from lakeloop.domain.publication import published_snapshot, table_problems
 from lakeloop.domain.snapshots import Snapshot, TableState
 from lakeloop.domain.source_files import source_files_property
-from lakeloop.domain.source_files import source_files_property
 from lakeloop.domain.use_case import UseCase
 from lakeloop.ports.lake import Lake
 from lakeloop.settings import Settings

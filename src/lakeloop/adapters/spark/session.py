@@ -1,7 +1,8 @@
-"""A Spark session on the configured Iceberg catalog, started as fast as Spark allows and stopped at the end."""
+"""A Spark session on the configured Iceberg catalog, started as fast as Spark allows, stopped at the end."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 SMALL_ROWS = 1_000_000
 _LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
+_LOUD_LOGGERS = (
+    "SQLQueryContextLogger",
+    "DataFrameQueryContextLogger",
+)  # every failure as JSON with its Java stack
 _CATALOG = "org.apache.iceberg.spark.SparkCatalog"
 _EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
 
@@ -135,9 +140,9 @@ def _java_options(
     options += ["-Duser.timezone=UTC", "-Djava.net.preferIPv4Stack=true"]
     if not is_local(settings.spark_master):
         return options
-    if rows is not None and rows <= SMALL_ROWS:
-        options += ["-XX:TieredStopAtLevel=1"]
-    return [*options, "-XX:+UseSerialGC", *class_archive.java_options(settings, jars, archive_to)]
+    small = rows is not None and rows <= SMALL_ROWS
+    options += ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if small else ["-XX:+UseParallelGC"]
+    return [*options, *class_archive.java_options(settings, jars, archive_to)]
 
 
 def _catalog(settings: Settings) -> dict[str, str]:
@@ -160,9 +165,11 @@ def _embedded_catalog(settings: Settings) -> dict[str, str]:
 
 
 def _prepare_environment(settings: Settings) -> None:
-    """What the start scripts of pip's pyspark read; set for this process's children only."""
+    """What the start scripts of pip's pyspark read, for this process and its children; and quiet loggers."""
     import pyspark
 
+    for name in _LOUD_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ["JAVA_HOME"] = str(java_home())
     os.environ.setdefault("SPARK_HOME", str(Path(pyspark.__file__).parent))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

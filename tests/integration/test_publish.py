@@ -1,0 +1,252 @@
+"""Write-audit-publish on real Spark and Iceberg: what a reader of main sees, whatever happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from lakeloop.adapters.spark.branches import TableRefs
+from lakeloop.domain.batch import BATCH_ID_PROPERTY, Batch
+from lakeloop.domain.errors import UserError
+from tests.integration.landing import HEADER, Landing, rows
+
+pytestmark = pytest.mark.spark
+
+
+@pytest.fixture
+def landing(spark_lake: Any, fresh_namespace: Callable[[], str], tmp_path: Path) -> Landing:
+    return Landing(spark_lake, fresh_namespace(), tmp_path)
+
+
+def local(uri: str) -> Path:
+    return Path(unquote(urlsplit(uri).path))
+
+
+def refs(landing: Landing) -> list[str]:
+    return [r.name for r in landing.state.refs]
+
+
+def test_batches_land_once(landing: Landing) -> None:
+    first = landing.land("one", 0, 30)
+    assert landing.state.snapshots[-1].summary[BATCH_ID_PROPERTY] == "one"
+    assert first.snapshot_id == landing.state.current_snapshot_id
+    assert first.table_uuid == landing.state.table_uuid
+    again = landing.publish(landing.batch("one", rows(0, 30)))
+    assert (again.outcome, again.snapshot_id, again.rows) == ("already_published", first.snapshot_id, 30)
+    assert landing.land("two", 30, 10).rows == 10
+    assert landing.ids() == list(range(40))
+    assert refs(landing) == ["main"]
+
+
+def test_values_arrive_as_declared(landing: Landing) -> None:
+    """Nulls, quotes, line breaks, and times of other zones."""
+    lines = rows(0, 6, kind='"say ""hi"",\nthen go"', at="2025-01-01T02:00:00+02:00", amount="NA")
+    landing.publish(landing.batch("one", lines))
+    batches = landing.spark_lake.lake.read_batches(
+        landing.use_case.table.name, landing.state.current_snapshot_id
+    )
+    row = next(r for r in pa.Table.from_batches(batches).to_pylist() if r["id"] == 0)
+    assert (row["kind"], row["amount"]) == ('say "hi",\nthen go', None)
+    assert row["at"].isoformat() == "2025-01-01T00:00:00+00:00"
+
+
+def test_a_refused_batch_is_kept_and_never_seen(landing: Landing) -> None:
+    landing.land("good", 0, 30)
+    head = landing.state.current_snapshot_id
+    result = landing.publish(landing.batch("bad", [*rows(30, 9, amount=-1), rows(38, 1)[0], rows(7, 1)[0]]))
+    assert result.outcome == "refused"
+    assert {r.rule: r.failing_rows for r in result.rules if not r.passed} == {
+        "range(amount)": 1,
+        "unique(id)": 1,
+        "new(id)": 1,
+    }
+    assert landing.state.current_snapshot_id == head
+    assert refs(landing) == ["main"]
+    assert result.quarantine_uri is not None
+    folder = local(result.quarantine_uri)
+    kept = parquet.read_table(folder / "rows").to_pylist()
+    assert len(kept) == 11
+    assert {r["id"]: r["_broken_rules"] for r in kept if r["_broken_rules"]} == {
+        30: ["range(amount)"],
+        38: ["unique(id)"],
+    }
+    told = json.loads((folder / "rules.json").read_text())
+    assert {r["rule"] for r in told["rules"] if not r["passed"]} == {"range(amount)", "unique(id)", "new(id)"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "rule"),
+    [
+        ([], "rows"),
+        ([line[:-1] + "0" for line in rows(0, 9)], "label_classes(failed)"),
+        (rows(0, 9, failed=""), None),
+        (rows(0, 9, failed=7), "label_values(failed)"),
+    ],
+)
+def test_first_batches_that_no_model_could_learn_from(
+    landing: Landing, lines: list[str], rule: str | None
+) -> None:
+    result = landing.publish(landing.batch("one", lines))
+    assert result.outcome == ("refused" if rule else "published")
+    assert [r.rule for r in result.rules if not r.passed] == [rule] * (rule is not None) or rule == "rows"
+    assert len(landing.ids()) == (0 if rule else 9)
+
+
+@pytest.mark.parametrize(
+    ("lines", "header", "told", "existing"),
+    [
+        (
+            rows(0, 9, amount="much"),
+            HEADER,
+            ["one.csv", "'amount'", "1 values are no double", "'much'"],
+            True,
+        ),
+        (rows(0, 9, id="1.5"), HEADER, ["'id'", "no long", "'1.5'"], False),
+        (rows(0, 9, at="yesterday"), HEADER, ["'at'", "no timestamp", "'yesterday'"], False),
+        ([*rows(0, 9), "9,2025-01-01"], HEADER, ["1 lines cannot be read", "9,2025-01-01"], True),
+        (rows(0, 9), "id,at,amount,kind,failure", ["one.csv", "'failed' is missing"], True),
+        ([f"{line},x" for line in rows(0, 9)], HEADER + ",extra", ["'extra' is not declared"], False),
+        (rows(0, 9), "id,at,amount,kind,id", ["'id' is there twice"], False),
+    ],
+)
+def test_wrong_files_are_named_and_nothing_is_written(
+    landing: Landing, lines: list[str], header: str, told: list[str], existing: bool
+) -> None:
+    if existing:
+        landing.land("good", 100, 9)
+    with pytest.raises(UserError) as caught:
+        landing.publish(landing.batch("one", lines, header))
+    assert all(text in str(caught.value) for text in told), str(caught.value)
+    assert (landing.state is not None) == existing
+    assert landing.ids() == (list(range(100, 109)) if existing else [])
+    assert not existing or refs(landing) == ["main"]
+
+
+def test_extra_columns_may_be_dropped(landing: Landing) -> None:
+    landing.changes = {"expectations": {"extra_columns": "drop"}}
+    landing.publish(landing.batch("one", [f"x,{line}" for line in rows(0, 9)], "extra," + HEADER))
+    assert landing.ids() == list(range(9))
+
+
+def test_a_column_that_the_table_has_otherwise(landing: Landing) -> None:
+    landing.land("one", 0, 9)
+    landing.changes = {"table": {"columns": {"amount": "int", "new": "string"}}}
+    with pytest.raises(
+        UserError, match="'new' is not in the table; .*'amount' is declared int, the table has double"
+    ):
+        landing.publish(landing.batch("two", rows(9, 9)))
+
+
+def test_parquet_and_json_are_as_strict(landing: Landing, tmp_path: Path) -> None:
+    table = pa.table({"id": [1, 2], "at": ["2025-01-01", "2025-01-02"], "amount": [1.0, 2.0]})
+    table = table.append_column("kind", pa.array(["a", "b"])).append_column("failed", pa.array([0.0, 1.0]))
+    parquet.write_table(table, tmp_path / "one.parquet")
+    batch = Batch(kind="files", batch_id="p", files=((tmp_path / "one.parquet").as_uri(),), format="parquet")
+    with pytest.raises(UserError, match="column 'at' has type string, declared is timestamp"):
+        landing.publish(batch)
+    nanoseconds = pa.array([1_735_689_600_000_000_000, 1_735_689_600_000_001_000], pa.timestamp("ns"))
+    fitting = table.set_column(1, "at", nanoseconds).set_column(4, "failed", pa.array([0, 1]))
+    parquet.write_table(fitting, tmp_path / "one.parquet")
+    assert landing.publish(batch).outcome == "published"
+    seconds = [
+        t.isoformat()
+        for t in landing.column(landing.use_case.table.name, landing.state.current_snapshot_id, "at")
+    ]
+    assert seconds == ["2025-01-01T00:00:00+00:00", "2025-01-01T00:00:00.000001+00:00"]
+    lines = [
+        {"id": 3, "at": "2025-01-03", "amount": 1.5, "kind": "a", "failed": 0},
+        {"id": 4, "at": "2025-01-03", "failed": 1},
+    ]
+    path = tmp_path / "two.json"
+    as_json = Batch(kind="files", batch_id="j", files=(path.as_uri(),), format="json")
+    path.write_text("\n".join(map(json.dumps, [*lines, {"id": "five"}])))
+    with pytest.raises(UserError, match="'id': 1 values are no long, e.g. 'five'"):
+        landing.publish(as_json)
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert landing.publish(as_json).outcome == "published"
+    assert landing.ids() == [1, 2, 3, 4]
+
+
+def test_unreadable_files(landing: Landing, tmp_path: Path) -> None:
+    missing = Batch(kind="files", batch_id="m", files=((tmp_path / "none.csv").as_uri(),), format="csv")
+    with pytest.raises(UserError, match=r"none\.csv.*cannot be read"):
+        landing.publish(missing)
+    (tmp_path / "text.parquet").write_text("no parquet")
+    broken = Batch(kind="files", batch_id="b", files=((tmp_path / "text.parquet").as_uri(),))
+    with pytest.raises(UserError, match=r"text\.parquet.*cannot be read"):
+        landing.publish(broken)
+    (tmp_path / "empty.csv").write_text("")
+    empty = Batch(kind="files", batch_id="e", files=((tmp_path / "empty.csv").as_uri(),), format="csv")
+    with pytest.raises(UserError, match=r"empty\.csv.*the file is empty"):
+        landing.publish(empty)
+
+
+class Intruder(TableRefs):
+    """Another writer who is always in time: acts between the audit and the publication."""
+
+    act: Callable[[], None]
+
+    def publish(self, branch: str, staged: str) -> bool:
+        type(self).act()
+        type(self).act = staticmethod(lambda: None)
+        return super().publish(branch, staged)
+
+
+def test_main_moved_while_auditing(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing.land("one", 0, 9)
+    table = f"{landing.spark_lake.settings.catalog_name}.{landing.use_case.table.name}"
+    statement = f"INSERT INTO {table} VALUES (99, TIMESTAMP'2025-01-01', 1, 'a', 1)"
+    Intruder.act = staticmethod(lambda: landing.spark_lake.sql(statement) and None)
+    monkeypatch.setattr("lakeloop.adapters.spark.publisher.TableRefs", Intruder)
+    assert landing.land("two", 9, 9).outcome == "published"
+    assert landing.ids() == [*range(18), 99]
+    head = next(s for s in landing.state.snapshots if s.snapshot_id == landing.state.current_snapshot_id)
+    assert head.summary[BATCH_ID_PROPERTY] == "two"
+
+
+def test_the_other_writer_brought_this_very_batch(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing.land("one", 0, 9)
+    batch = landing.batch("two", rows(9, 9))
+    winner = landing.publisher()
+    use_case = landing.use_case
+
+    def act() -> None:
+        with monkeypatch.context() as plain:
+            plain.setattr("lakeloop.adapters.spark.publisher.TableRefs", TableRefs)
+            assert winner.publish(use_case, batch, "winner").outcome == "published"
+
+    Intruder.act = staticmethod(act)
+    monkeypatch.setattr("lakeloop.adapters.spark.publisher.TableRefs", Intruder)
+    result = landing.publish(batch)
+    assert result.outcome == "already_published"
+    assert landing.ids() == list(range(18))
+    assert refs(landing) == ["main"]
+
+
+@pytest.mark.parametrize("left", ["branch", "staged", "staged and main moved"])
+def test_what_a_killed_attempt_left_is_used_or_dropped(landing: Landing, left: str) -> None:
+    landing.land("one", 0, 9)
+    batch = landing.batch("two", rows(9, 9))
+    table = f"{landing.spark_lake.settings.catalog_name}.{landing.use_case.table.name}"
+    landing.spark_lake.sql(f"ALTER TABLE {table} CREATE BRANCH lakeloop_batch_two")
+    if left != "branch":
+        frame = landing.spark_lake.spark.read.option("versionAsOf", landing.state.current_snapshot_id).table(
+            table
+        )
+        staged = frame.selectExpr("id + 9 AS id", "at", "amount", "kind", "failed")
+        staged.writeTo(f"{table}.branch_lakeloop_batch_two").option(
+            "snapshot-property.lakeloop.batch-id", "two"
+        ).append()
+    if left == "staged and main moved":
+        landing.land("three", 18, 9)
+    result = landing.publish(batch)
+    assert (result.outcome, result.rows) == ("published", 9)
+    assert landing.ids() == list(range(27 if left == "staged and main moved" else 18))
+    assert refs(landing) == ["main"]

@@ -26,6 +26,9 @@ WARM_MODULES = (
     "mlflow.store.tracking.sqlalchemy_store",
     "lakeloop.adapters.mlflow.tracker",
     "lakeloop.adapters.mlflow.registry",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_svg",
+    "jinja2",
 )
 
 Rows = Annotated[int | None, typer.Option(min=1, help="Synthetic source: rows of this batch.")]

@@ -10,12 +10,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from lakeloop import bootstrap
 from lakeloop.domain.base import Frozen
 from lakeloop.domain.errors import LakeloopError, UserError
+from lakeloop.domain.step_record import STEP_PREFIX, StepRecord
 from lakeloop.domain.use_case import UseCase
 from lakeloop.settings import Settings
 
@@ -81,15 +83,44 @@ def run_step(name: str, arguments: Sequence[str], body: Callable[[Step], None]) 
         arguments: option names without dashes in front, in snake_case, `use_case` and `pipeline_run_id` excepted.
         body: the step's work.
     """
+    started_at_ms, start = int(time.time() * 1000), time.monotonic()
+    step: Step | None = None
+    code, said = 0, ""
     try:
-        body(_step(name, arguments))
+        step = _step(name, arguments)
+        body(step)
     except LakeloopError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)  # noqa: T201
-        sys.exit(error.exit_code)
+        code, said = error.exit_code, str(error)
     except Exception as error:  # noqa: BLE001 - the process boundary: nothing is swallowed, the exit code is non-zero
         traceback.print_exc()
-        print(f"error: {name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201
-        sys.exit(1)
+        code, said = 1, f"{name}: {type(error).__name__}: {error}"
+    if said:
+        print(f"error: {said}", file=sys.stderr, flush=True)  # noqa: T201
+    if step is not None:
+        seconds = round(time.monotonic() - start, 3)
+        state: Literal["succeeded", "failed"] = "failed" if code else "succeeded"
+        _record(
+            step,
+            StepRecord(
+                step=name,
+                state=state,
+                started_at_ms=started_at_ms,
+                seconds=seconds,
+                error=said,
+                exit_code=code,
+            ),
+        )
+    if code:
+        sys.exit(code)
+
+
+def _record(step: Step, record: StepRecord) -> None:
+    """For the report that closes the run; a journal that is away changes nothing about the step's end."""
+    try:
+        journal = bootstrap.journal(step.settings)
+        journal.record(step.pipeline_run_id, f"{STEP_PREFIX}{record.step}", record.model_dump(mode="json"))
+    except Exception as error:  # noqa: BLE001 - shown; the step's own outcome stands
+        print(f"warning: the run journal has no record of this step: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _step(name: str, arguments: Sequence[str]) -> Step:

@@ -56,7 +56,7 @@ def state_of(use_case: UseCase, settings: Settings) -> dict[str, Any]:
     live = bootstrap.deployer(settings, use_case.deployment.target).live(use_case.endpoint)
     events = bootstrap.ledger(settings).events(use_case.name, documents=False)
     mark = watermark(events)
-    # Where nothing was promoted and nothing answers there is no champion; asking would make the registry's database.
+    # Where nothing was promoted and nothing answers there is no champion; asking would make a database.
     promoted = any(event.kind == "promoted" for event in events)
     planned = plan_use_case(bootstrap.lake(settings), bootstrap.ledger(settings), use_case)
     return {

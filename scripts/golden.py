@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from scripts.reference import reference
+
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "docs" / "schema" / "use_case.schema.json"
+REFERENCE = ROOT / "docs" / "use-case-reference.md"
 
 
 def pipeline_names() -> list[str]:
@@ -49,7 +52,8 @@ def _write_pipelines() -> None:
 def _write_schema() -> None:
     SCHEMA.parent.mkdir(parents=True, exist_ok=True)
     SCHEMA.write_text(json.dumps(use_case_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(SCHEMA.relative_to(ROOT))
+    REFERENCE.write_text(reference(use_case_schema()), encoding="utf-8")
+    print(f"{SCHEMA.relative_to(ROOT)}\n{REFERENCE.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from scripts.golden import ROOT, SCHEMA, compile_pipeline, pipeline_names, use_case_schema
+from scripts.golden import REFERENCE, ROOT, SCHEMA, compile_pipeline, pipeline_names, use_case_schema
+from scripts.reference import reference
 
 USE_CASES = sorted((ROOT / "conf" / "use_cases").glob("*.yaml"))
 
@@ -28,6 +29,10 @@ def test_committed_pipeline_is_what_its_source_compiles_to(name: str, tmp_path: 
 
 def test_committed_schema_is_what_the_model_says() -> None:
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == use_case_schema(), "run `make golden`"
+
+
+def test_committed_reference_is_what_the_model_says() -> None:
+    assert REFERENCE.read_text(encoding="utf-8") == reference(use_case_schema()), "run `make golden`"
 
 
 @pytest.mark.parametrize("path", USE_CASES, ids=lambda p: p.stem)

@@ -55,7 +55,7 @@ def use_case_text(name: str, table: str, path: str, facts: TableFacts, choices: 
         *_features(choices),
         "train:",
         "  params: {max_depth: 6, eta: 0.1, tree_method: hist}  # go to XGBoost as they are",
-        "  window: {policy: increment}  # or last_n, full, warm_start, replay: see docs/use-cases.md",
+        "  window: {policy: increment}  # or last_n, full, warm_start, replay: see docs/use-case-reference.md",
         *_gate(facts, choices),
     ]
     drafts = ([text for line in lines for text in _rendered(line, width)] for width in WIDTHS)

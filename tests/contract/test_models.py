@@ -201,9 +201,13 @@ def test_a_downloaded_model_has_the_bytes_that_were_trained(
     made = make("k1")
     logged = place.tracker.log_training(*made.arguments)
     version = place.registry.register(logged.lineage.use_case, logged, verdict()).version
-    folder = place.registry.download(logged.lineage.use_case, version, tmp_path / "down")
-    for name in MODEL_FILES:
-        assert (folder / name).read_bytes() == (made.folder / name).read_bytes()
+    folders = [
+        place.registry.download(logged.lineage.use_case, version, tmp_path / "version"),
+        place.tracker.fetch(logged, tmp_path / "run"),
+    ]
+    for folder in folders:
+        for name in MODEL_FILES:
+            assert (folder / name).read_bytes() == (made.folder / name).read_bytes()
 
 
 def test_a_changed_artifact_is_refused(

@@ -31,6 +31,13 @@ class RunTracker(Protocol):
     ) -> TrainedModel:
         """Log run, dataset, metrics and model once; the trained model with run id and model URI filled in."""
 
+    def fetch(self, trained: TrainedModel, folder: Path) -> Path:
+        """The training's model folder (booster.ubj, encoding.json), its digest checked.
+
+        Raises:
+            LakeloopError: its bytes are not those that were trained.
+        """
+
     def log_verdict(self, mlflow_run_id: str, verdict: Verdict) -> None:
         """Gate metrics and the verdict as artifact and tags."""
 

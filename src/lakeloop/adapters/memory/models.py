@@ -50,6 +50,14 @@ class MemoryModels:
         self._by_run_key[trained.lineage.use_case, trained.lineage.run_key] = logged
         return logged
 
+    def fetch(self, trained: TrainedModel, folder: Path) -> Path:
+        """The training's model folder, its digest checked.
+
+        Raises:
+            LakeloopError: its bytes are not those that were trained.
+        """
+        return self._write(trained, folder)
+
     def log_verdict(self, mlflow_run_id: str, verdict: Verdict) -> None:
         """Keep the verdict."""
         self.verdicts[mlflow_run_id] = verdict
@@ -106,12 +114,12 @@ class MemoryModels:
         Raises:
             LakeloopError: there is no such version, or its bytes are not those that were trained.
         """
-        trained = self.trained(model_name, version)
+        return self._write(self.trained(model_name, version), folder)
+
+    def _write(self, trained: TrainedModel, folder: Path) -> Path:
         files = self.files[trained.mlflow_run_id]
         if model_digest(files) != trained.model_digest:
-            raise LakeloopError(
-                "the model's bytes have another digest", where=f"model {model_name} {version}"
-            )
+            raise LakeloopError("the model's bytes have another digest", where=f"run {trained.mlflow_run_id}")
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             (folder / name).write_bytes(data)

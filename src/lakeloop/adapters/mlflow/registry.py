@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakeloop.adapters.mlflow.client import open_client
-from lakeloop.adapters.mlflow.model_files import OWN_FOLDER
+from lakeloop.adapters.mlflow.download import download_folder
 from lakeloop.adapters.mlflow.tags import RUN_KEY, VERDICT, lineage_tags
 from lakeloop.adapters.mlflow.tracker import read_training
 from lakeloop.domain.errors import ConflictError, LakeloopError
-from lakeloop.domain.model_files import MODEL_FILES, model_digest
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Verdict
@@ -87,26 +86,9 @@ class MlflowModelRegistry:
         Raises:
             LakeloopError: the version does not exist, or its bytes are not those that were trained.
         """
-        from mlflow.artifacts import download_artifacts
-
         found = self._get(model_name, version)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = Path(
-            download_artifacts(
-                artifact_uri=f"{found.source}/{OWN_FOLDER}",
-                dst_path=str(folder),
-                tracking_uri=self._settings.tracking_uri,
-            )
-        )
-        digest = model_digest({name: (path / name).read_bytes() for name in MODEL_FILES})
-        expected = found.tags.get("lakeloop.model_digest")
-        if digest != expected:
-            raise LakeloopError(
-                f"the model's bytes have digest {digest}, not {expected}",
-                where=f"model {model_name} version {version}",
-                fix="the artifact was changed after training; roll back to another version",
-            )
-        return path
+        digest, place = found.tags.get("lakeloop.model_digest", ""), f"model {model_name} version {version}"
+        return download_folder(str(found.source), folder, digest, self._settings, place)
 
     def _get(self, model_name: str, version: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.mlflow.client import experiment_id, open_client
+from lakeloop.adapters.mlflow.download import download_folder
 from lakeloop.adapters.mlflow.tags import RUN_KEY, VERDICT, lineage_tags, shortened
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.lineage import Lineage
@@ -66,6 +67,16 @@ class MlflowRunTracker:
         logged = self._log(run, trained, model_folder, encoding, example, parameters)
         self._client.set_terminated(run_id, "FINISHED")
         return self._settle(logged)
+
+    def fetch(self, trained: TrainedModel, folder: Path) -> Path:
+        """The training's model folder, its digest checked.
+
+        Raises:
+            LakeloopError: its bytes are not those that were trained.
+        """
+        model = self._client.get_logged_model(trained.model_uri.removeprefix("models:/"))
+        place = f"run {trained.mlflow_run_id}"
+        return download_folder(model.artifact_location, folder, trained.model_digest, self._settings, place)
 
     def log_verdict(self, mlflow_run_id: str, verdict: Verdict) -> None:
         """Gate metrics and the verdict as artifact and tags; again changes nothing."""

@@ -1,0 +1,211 @@
+"""Score challenger and champion on the same holdout rows now; say promote or reject, and why."""
+
+import getpass
+import socket
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
+
+# isort: split
+from components.evaluate_model import champion as champions
+from components.evaluate_model import core, scoring
+from components.evaluate_model.evaluation import evaluation
+from lakeloop import bootstrap
+from lakeloop.domain.errors import LakeloopError
+from lakeloop.domain.feature_rows import (
+    SLICE_PREFIX,
+    FeatureRows,
+    Indices,
+    RowLayout,
+    read_rows,
+    split_by_time,
+)
+from lakeloop.domain.features import FeatureEncoding
+from lakeloop.domain.ledger import LedgerEvent, event_id
+from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
+from lakeloop.domain.training import TrainedModel
+from lakeloop.domain.verdict import Evaluation, Verdict
+from lakeloop.recording import record
+from lakeloop.runtime.step import Step, progress, run_step
+from lakeloop.serving.expressions import raw_to_features
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder's content."""
+
+    booster: bytes
+    encoding: FeatureEncoding
+
+
+def body(step: Step) -> None:
+    """Leave verdict, decision and evaluation; a rejection consumes the range."""
+    trained = step.read("training", TrainedModel)
+    tracker = bootstrap.run_tracker(step.settings)
+    progress(f"reading the holdout of {trained.holdout_rows} rows")
+    rows, holdout = _holdout(step, trained)
+    with tempfile.TemporaryDirectory(prefix="lakeloop-") as scratch:
+        challenger = _model(tracker.fetch(trained, Path(scratch)))
+    verdict, evaluated = _judge(step, trained, rows, holdout, challenger)
+    tracker.log_verdict(trained.mlflow_run_id, verdict)
+    if verdict.decision == "reject":
+        record(bootstrap.ledger(step.settings), _rejected(step, trained, verdict))
+    _leave(step, trained, verdict, evaluated)
+
+
+def _holdout(step: Step, trained: TrainedModel) -> tuple[FeatureRows, Indices]:
+    """The newest range's rows, and which of them are held out, in their total order."""
+    training_set, table = trained.lineage.training_set, step.use_case.table
+    state = bootstrap.lake(step.settings).table_state(training_set.feature_table)
+    present = {column.name for column in state.columns} if state else set()
+    slices = [SLICE_PREFIX + gate.column for gate in step.use_case.gate.slices]
+    extra = tuple(dict.fromkeys(name for name in slices if name in present))
+    layout = RowLayout((table.event_time, *table.key), step.use_case.features, extra)
+    batches = bootstrap.lake(step.settings).read_batches(
+        training_set.feature_table,
+        training_set.feature_snapshot_id,
+        columns=layout.columns,
+        range_ids=[training_set.newest_range_id],
+    )
+    rows = read_rows(batches, layout, training_set.newest_rows)
+    newest = np.ones(len(rows), dtype=np.bool_)
+    holdout = split_by_time(rows.total_order(), newest, step.use_case.train.holdout.fraction).holdout
+    if len(holdout) != trained.holdout_rows:
+        raise LakeloopError(
+            f"{len(holdout)} holdout rows, the training held out {trained.holdout_rows}",
+            where=training_set.feature_table,
+            fix="train again: the holdout must be the rows that were kept from the model",
+        )
+    return rows, holdout
+
+
+def _model(folder: Path) -> Model:
+    encoding = FeatureEncoding.model_validate_json((folder / ENCODING_FILE).read_bytes())
+    return Model((folder / BOOSTER_FILE).read_bytes(), encoding)
+
+
+def _judge(
+    step: Step, trained: TrainedModel, rows: FeatureRows, holdout: Indices, challenger: Model
+) -> tuple[Verdict, Evaluation]:
+    started, gate, seed = time.monotonic(), step.use_case.gate, step.use_case.train.seed
+    matrix, labels = rows.encoder(challenger.encoding), rows.labels[holdout]
+    progress(f"scoring the challenger on {len(holdout)} rows")
+    scored = scoring.scores(challenger.booster, challenger.encoding, matrix, holdout)
+    champion = _champion(step, trained, rows, holdout, challenger.encoding)
+    seconds = time.monotonic() - started
+    if isinstance(champion, str):
+        verdict = core.confirmed(gate, champion, len(holdout), int(labels.sum()))
+        champion = None
+    else:
+        progress(f"{gate.bootstrap_samples} paired resamples")
+        slices = {
+            name.removeprefix(SLICE_PREFIX): np.array(column.to_pylist(), dtype=object)[holdout]
+            for name, column in zip(rows.extra.column_names, rows.extra.columns, strict=True)
+        }
+        verdict = core.verdict(gate, core.Holdout(labels, slices), scored, champion, seed)
+    models = {"challenger": scored}
+    if champion is not None and champion.scores is not None:
+        models[f"champion v{champion.version}"] = champion.scores
+    importance, shap_rows = scoring.shap_importance(
+        challenger.booster, challenger.encoding, matrix, holdout, seed
+    )
+    return (
+        verdict.model_copy(update={"scoring_seconds": seconds}),
+        evaluation(labels, models, importance, shap_rows),
+    )
+
+
+def _champion(
+    step: Step, trained: TrainedModel, rows: FeatureRows, holdout: Indices, encoding: FeatureEncoding
+) -> core.ChampionScores | str | None:
+    """The champion's scores; its version where it is this very training; None where there is no champion."""
+    registry, name = bootstrap.model_registry(step.settings), step.use_case.name
+    version = registry.champion(name)
+    if version is None:
+        return None
+    if registry.trained(name, version).lineage.run_key == trained.lineage.run_key:
+        return version
+    progress(f"scoring champion v{version} on the same rows")
+    with tempfile.TemporaryDirectory(prefix="lakeloop-") as scratch:
+        model = _model(registry.download(name, version, Path(scratch)))
+    try:
+        if champions.same_definitions(model.encoding, encoding):
+            found = scoring.scores(model.booster, model.encoding, rows.encoder(model.encoding), holdout)
+        else:
+            found = _scores_from_raw(step, trained, rows, holdout, model)
+    except LakeloopError as error:
+        return core.ChampionScores(version, problem=str(error))
+    return core.ChampionScores(version, found)
+
+
+def _scores_from_raw(
+    step: Step, trained: TrainedModel, rows: FeatureRows, holdout: Indices, model: Model
+) -> core.Scoring:
+    """By the champion's own expressions, where features have been redefined since it was trained."""
+    range_, table = trained.lineage.training_set.range, step.use_case.table
+    lake, order = bootstrap.lake(step.settings), [table.event_time, *table.key]
+    state = lake.table_state(range_.table)
+    missing = champions.missing_columns(model.encoding, [c.name for c in state.columns] if state else [])
+    if missing:
+        raise LakeloopError(
+            f"its columns {', '.join(missing)} are not in the table any more",
+            where=range_.table,
+            fix="roll back, or retire the champion",
+        )
+    keys = rows.order_columns.take(holdout)
+    source = lake.read_batches(
+        range_.table,
+        range_.to_snapshot_id,
+        columns=list(dict.fromkeys([*order, *model.encoding.source_columns])),
+        where={name: keys.column(name).unique().to_pylist() for name in dict.fromkeys(order)},
+    )
+    raw = champions.raw_rows(rows, holdout, order, source)
+    matrix = champions.raw_encoder(raw_to_features, raw, model.encoding)
+    return scoring.scores(model.booster, model.encoding, matrix, np.arange(len(holdout)))
+
+
+def _rejected(step: Step, trained: TrainedModel, verdict: Verdict) -> LedgerEvent:
+    training_set = trained.lineage.training_set
+    return LedgerEvent(
+        event_id=event_id(trained.lineage.run_key, "rejected"),
+        use_case=trained.lineage.use_case,
+        kind="rejected",
+        at_ms=time.time_ns() // 1_000_000,
+        by=step.settings.pipeline_run_by or f"{getpass.getuser()}@{socket.gethostname()}",
+        reason="; ".join(verdict.reasons),
+        pipeline_run_id=step.pipeline_run_id,
+        run_key=trained.lineage.run_key,
+        range=training_set.range,
+        schema_id=training_set.schema_id,
+        columns=training_set.watermark_columns,
+        mlflow_run_id=trained.mlflow_run_id,
+        document=verdict.model_dump_json(),
+    )
+
+
+def _leave(step: Step, trained: TrainedModel, verdict: Verdict, evaluated: Evaluation) -> None:
+    step.write("decision_path", verdict.decision)
+    step.write("verdict_path", verdict)
+    step.write("evaluation_path", evaluated)
+    step.publish(
+        "verdict",
+        {
+            "decision": verdict.decision,
+            "run_key": trained.lineage.run_key,
+            "champion_version": verdict.champion_version or "",
+            "reasons": "; ".join(verdict.reasons),
+        },
+    )
+    journal = bootstrap.journal(step.settings)
+    journal.record(step.pipeline_run_id, "verdict", verdict.model_dump(mode="json"))
+    journal.record(step.pipeline_run_id, "evaluation", evaluated.model_dump(mode="json"))
+    progress(f"{verdict.decision}: {'; '.join(verdict.reasons)}")
+
+
+if __name__ == "__main__":
+    run_step("evaluate_model", ["training", "decision_path", "verdict_path", "evaluation_path"], body)

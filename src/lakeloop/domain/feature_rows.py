@@ -70,6 +70,8 @@ class FeatureRows:
         So it depends on the set of rows only, never on the order of files or tasks.
         """
         chosen = np.arange(len(self), dtype=np.int64) if rows is None else rows
+        if not len(chosen):
+            return chosen
         columns = self.order_columns if rows is None else self.order_columns.take(pa.array(rows))
         order = _sorted_positions(columns)
         ties = _tied(columns.take(pa.array(order)))

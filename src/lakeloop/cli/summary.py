@@ -8,6 +8,7 @@ from typing import Any
 
 Documents = Mapping[str, Any]
 LIVE = frozenset({"live", "already_live"})
+COLUMNS_SHOWN = 4
 MODELS = ("challenger", "champion")
 
 
@@ -107,7 +108,14 @@ def _answer(documents: Documents) -> str:
     scores = (rollout.get("sample_response") or {}).get("scores") or []
     if not rows or not scores or rollout["outcome"] not in LIVE:
         return ""
-    return f"{json.dumps(rows[0], ensure_ascii=False, default=str)} -> {scores[0]:.6f}"
+    return f"{_short(rows[0])} -> {scores[0]:.6f}"
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    """The first columns of a row; the whole row is in the report."""
+    shown = ", ".join(f"{name} {json.dumps(row[name], default=str)}" for name in list(row)[:COLUMNS_SHOWN])
+    hidden = len(row) - COLUMNS_SHOWN
+    return shown + (f", {hidden} more" if hidden > 0 else "")
 
 
 def _refusal(documents: Documents) -> str:

@@ -1,7 +1,7 @@
 """Raw columns -> feature columns, with the values that Spark computed for training.
 
 Plain columns stay in Arrow; only expressions go through DuckDB, all of them in one query. Where the two
-engines may disagree about the undefined (1/0, ln of a negative number), DuckDB answers NULL as Spark does;
+engines disagree about the undefined (1/0, ln of a negative number), DuckDB is made to answer as Spark does;
 any other difference is what a rollout's proof finds.
 """
 
@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PER_THREAD = threading.local()
-_SETTINGS = (
+_AS_IN_SPARK = (
     "SET GLOBAL TimeZone = 'UTC'",
     "SET GLOBAL ieee_floating_point_ops = false",
     "SET GLOBAL error_on_division_by_zero = false",
+    *(f"CREATE MACRO {name}(x) AS TRY(system.main.{name}(x))" for name in ("ln", "log2", "log10")),
+    "CREATE MACRO log(x) AS TRY(system.main.ln(x)), (base, x) AS ln(x) / ln(base)",
+    "CREATE MACRO sqrt(x) AS CASE WHEN x < 0 THEN 'nan'::DOUBLE ELSE TRY(system.main.sqrt(x)) END",
     "SET GLOBAL enable_external_access = false",
     "SET GLOBAL lock_configuration = true",
 )
+"""Each function answers the undefined by itself, as Spark's does: a TRY around the expression alone misses what
+DuckDB computes before it, such as a part that two expressions share. Spark's `log(x)` is DuckDB's `ln(x)`."""
 
 
 def raw_to_features(table: pa.Table, encoding: FeatureEncoding) -> pa.Table:
@@ -92,8 +97,8 @@ def _connection() -> duckdb.DuckDBPyConnection:
         import duckdb
 
         connection = duckdb.connect(":memory:", config={"threads": 1})
-        for setting in _SETTINGS:
-            connection.execute(setting)
+        for statement in _AS_IN_SPARK:
+            connection.execute(statement)
         _PER_THREAD.connection = connection
     kept: duckdb.DuckDBPyConnection = _PER_THREAD.connection
     return kept

@@ -76,7 +76,7 @@ def test_a_well_trained_model_comes_close_to_the_ceiling_and_not_above_it(name: 
     train, validation, test = (
         xgb.DMatrix(frame[part], labels[part], enable_categorical=True) for part in parts
     )
-    quick = {"learning_rate": 0.2, "nthread": 2}
+    quick = {"learning_rate": 0.2, "nthread": 1}
     booster = xgb.train(
         {
             "objective": "binary:logistic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import re
 from pathlib import Path
@@ -33,7 +34,8 @@ class ArrowSourceFolder:
         folder = _fixed_folder(absolute)
         try:
             filesystem, base = fs.FileSystem.from_uri(scheme + folder if scheme else folder)
-            selector = fs.FileSelector(base, allow_not_found=True, recursive=True)
+            deep = "**" in absolute or "/" in absolute[len(folder) :].strip("/")
+            selector = fs.FileSelector(base, allow_not_found=True, recursive=deep)
             infos = filesystem.get_file_info(selector)
         except (OSError, pa.ArrowInvalid) as error:
             raise UserError(f"{error}", where=path, fix="check source.path and the credentials") from error
@@ -88,7 +90,10 @@ def _columns(file: SourceFile, source: FilesSource) -> list[str]:
 
 def _split(path: str) -> tuple[str, str]:
     scheme, mark, rest = path.partition("://")
-    return (scheme + mark, rest) if mark else ("", Path(path).expanduser().absolute().as_posix())
+    if mark:
+        return scheme + mark, rest
+    expanded = Path(path).expanduser().as_posix()
+    return "", expanded if expanded.startswith("/") else f"{glob.escape(Path.cwd().as_posix())}/{expanded}"
 
 
 def _fixed_folder(path: str) -> str:

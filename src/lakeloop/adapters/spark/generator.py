@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from lakeloop.adapters.spark.session import spark_session
@@ -15,15 +16,21 @@ from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import SparkSession
 
     WriteBatches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 class SparkBatchGenerator:
-    """The same files as `FileBatchGenerator` writes, in parallel."""
+    """The same files as `FileBatchGenerator` writes, in parallel.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    Args:
+        settings: where to work.
+        session: an open session to use and leave open; by default each `generate` starts and stops its own.
+    """
+
+    def __init__(self, settings: Settings, session: SparkSession | None = None) -> None:
+        self._settings, self._session = settings, session
 
     def generate(self, use_case: UseCase, number: int, options: BatchOptions) -> Batch:
         """Batch `number`, below the staging URI; a batch that is there already is not made again."""
@@ -37,10 +44,15 @@ class SparkBatchGenerator:
     def _write_parts(
         self, use_case: UseCase, parts: dict[str, Part], folder_uri: str, rows: int
     ) -> dict[str, int]:
-        with spark_session(self._settings, f"lakeloop generate {use_case.name}", rows) as session:
+        with self._open(use_case, rows) as session:
             names = session.range(0, len(parts), 1, numPartitions=len(parts))
             written = names.mapInArrow(_writer(use_case, parts, folder_uri), "name string, size long")
             return {row["name"]: row["size"] for row in sorted(written.collect())}
+
+    def _open(self, use_case: UseCase, rows: int) -> AbstractContextManager[SparkSession]:
+        if self._session is not None:
+            return nullcontext(self._session)
+        return spark_session(self._settings, f"lakeloop generate {use_case.name}", rows)
 
 
 def _writer(use_case: UseCase, parts: dict[str, Part], folder_uri: str) -> WriteBatches:

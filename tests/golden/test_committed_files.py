@@ -54,3 +54,13 @@ def test_committed_use_cases_name_their_schema_for_editors(path: Path) -> None:
 def test_schema_refuses_a_misspelt_key() -> None:
     errors = Draft202012Validator(use_case_schema()).iter_errors({"name": "a", "tabel": {}})
     assert any("tabel" in error.message for error in errors)
+
+
+def test_the_use_case_in_the_readme_validates(tmp_path: Path) -> None:
+    from lakeloop.use_case_files import load_use_case
+
+    (block,) = re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    (tmp_path / "trips.yaml").write_text(block, encoding="utf-8")
+    assert load_use_case(str(tmp_path / "trips.yaml")).name == "trips"

@@ -108,7 +108,7 @@ def test_what_cannot_be_a_training_set(landing: Landing) -> None:
     landing.land("one", 0, 9)
     plan = landing.plan()
     landing.changes = {"features": [{"name": "f", "expression": "no_such_column + 1"}]}
-    with pytest.raises(UserError, match="a feature cannot be computed.*no_such_column"):
+    with pytest.raises(UserError, match=r"a feature cannot be computed.*no_such_column"):
         landing.build(plan)
     landing.changes = {"features": [{"name": "f", "expression": "failed + 1"}]}
     with pytest.raises(UserError, match="'f' reads the label"):

@@ -139,7 +139,7 @@ def test_a_column_that_the_table_has_otherwise(landing: Landing) -> None:
     landing.land("one", 0, 9)
     landing.changes = {"table": {"columns": {"amount": "int", "new": "string"}}}
     with pytest.raises(
-        UserError, match="'new' is not in the table; .*'amount' is declared int, the table has double"
+        UserError, match=r"'new' is not in the table; .*'amount' is declared int, the table has double"
     ):
         landing.publish(landing.batch("two", rows(9, 9)))
 
@@ -167,7 +167,7 @@ def test_parquet_and_json_are_as_strict(landing: Landing, tmp_path: Path) -> Non
     path = tmp_path / "two.json"
     as_json = Batch(kind="files", batch_id="j", files=(path.as_uri(),), format="json")
     path.write_text("\n".join(map(json.dumps, [*lines, {"id": "five"}])))
-    with pytest.raises(UserError, match="'id': 1 values are no long, e.g. 'five'"):
+    with pytest.raises(UserError, match=r"'id': 1 values are no long, e.g. 'five'"):
         landing.publish(as_json)
     path.write_text("\n".join(map(json.dumps, lines)))
     assert landing.publish(as_json).outcome == "published"
@@ -202,7 +202,7 @@ class Intruder(TableRefs):
 def test_main_moved_while_auditing(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
     landing.land("one", 0, 9)
     table = f"{landing.spark_lake.settings.catalog_name}.{landing.use_case.table.name}"
-    statement = f"INSERT INTO {table} VALUES (99, TIMESTAMP'2025-01-01', 1, 'a', 1)"
+    statement = f"INSERT INTO {table} VALUES (99, TIMESTAMP'2025-01-01', 1, 'a', 1)"  # noqa: S608
     Intruder.act = staticmethod(lambda: landing.spark_lake.sql(statement) and None)
     monkeypatch.setattr("lakeloop.adapters.spark.publisher.TableRefs", Intruder)
     assert landing.land("two", 9, 9).outcome == "published"

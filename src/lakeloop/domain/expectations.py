@@ -50,13 +50,13 @@ def audit_sql(use_case: UseCase) -> dict[str, str]:
     other = negative_sql(use_case.label, label_type(use_case))
     aggregates = {
         "rows": "count(1)",
-        "positives": f"coalesce(sum({label}), 0D)",
+        "positives": f"coalesce(sum({label}), 0e0)",
         "labels": f"count({label})",
         "first_negative": f"min({other})",
         "last_negative": f"max({other})",
     }
     for index, rule in enumerate(row_rules(use_case)):
-        aggregates[f"broken_{index}"] = f"count_if({rule.broken})"
+        aggregates[f"broken_{index}"] = f"count(CASE WHEN {rule.broken} THEN 1 END)"
     if unique := use_case.expectations.unique:
         columns = ", ".join(map(quoted, unique))
         aggregates["distinct_keys"] = f"count(DISTINCT struct({columns}))"
@@ -93,8 +93,8 @@ def summary(results: Iterable[RuleResult]) -> str:
 
 def _range(use_case: UseCase, column: str, bounds: Bounds) -> RowRule:
     name = quoted(column)
-    tests = [f"{name} < {bounds.min!r}D"] if bounds.min is not None else []
-    tests += [f"{name} > {bounds.max!r}D"] if bounds.max is not None else []
+    tests = [f"{name} < CAST({bounds.min!r} AS DOUBLE)"] if bounds.min is not None else []
+    tests += [f"{name} > CAST({bounds.max!r} AS DOUBLE)"] if bounds.max is not None else []
     if use_case.table.columns.get(column) in {"float", "double"}:
         tests.append(f"isnan({name})")
     predicate = " OR ".join(tests) or "false"

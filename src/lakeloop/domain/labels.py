@@ -20,7 +20,7 @@ def label_sql(label: Label, column_type: str) -> str:
     """
     column = quoted(label.column)
     if label.positive is not None:
-        return f"CASE WHEN {column} IS NULL THEN NULL WHEN {_is_positive(label, column_type)} THEN 1D ELSE 0D END"
+        return f"CASE WHEN {column} IS NULL THEN NULL WHEN {_is_positive(label, column_type)} THEN 1e0 ELSE 0e0 END"
     if column_type == "string":
         raise UserError(
             f"{label.column!r} is text: which value is the positive class?",
@@ -28,14 +28,14 @@ def label_sql(label: Label, column_type: str) -> str:
             fix="add label.positive: VALUE",
         )
     if column_type == "boolean":
-        return f"CASE WHEN {column} THEN 1D WHEN NOT {column} THEN 0D END"
-    return f"CASE WHEN {column} = 1 THEN 1D WHEN {column} = 0 THEN 0D END"
+        return f"CASE WHEN {column} THEN 1e0 WHEN NOT {column} THEN 0e0 END"
+    return f"CASE WHEN {column} = 1 THEN 1e0 WHEN {column} = 0 THEN 0e0 END"
 
 
 def negative_sql(label: Label, column_type: str) -> str:
     """The label's value as text where it is the negative class, else NULL: there must be one such value only."""
     text = f"CAST({quoted(label.column)} AS STRING)"
-    return f"CASE WHEN ({label_sql(label, column_type)}) = 0D THEN {text} END"
+    return f"CASE WHEN ({label_sql(label, column_type)}) = 0e0 THEN {text} END"
 
 
 def unknown_label_sql(label: Label, column_type: str) -> str:
@@ -63,7 +63,7 @@ def _is_positive(label: Label, column_type: str) -> str:
             return f"{column} = {str(truth in {'true', '1'}).lower()}"
     else:
         try:
-            return f"CAST({column} AS DOUBLE) = {float(str(int(positive) if isinstance(positive, bool) else positive))!r}D"
+            return f"CAST({column} AS DOUBLE) = {float(positive or 0)!r}"
         except ValueError:
             pass
     raise UserError(

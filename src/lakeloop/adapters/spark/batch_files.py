@@ -16,6 +16,7 @@ from lakeloop.domain.errors import UserError
 from lakeloop.domain.use_case import ColumnType, FilesSource, UseCase
 
 _HEADER_BYTES = 2**20
+_BYTES_A_ROW = 20
 _INTEGERS: dict[str, tuple[str, ...]] = {
     "int": ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"),
     "float": ("halffloat", "float", "double", "int8", "int16", "int32", "uint8", "uint16"),
@@ -102,6 +103,11 @@ def spark_path(uri: str) -> str:
 def csv_delimiter(use_case: UseCase) -> str:
     """Declared, or a comma."""
     return use_case.source.csv_delimiter if isinstance(use_case.source, FilesSource) else ","
+
+
+def estimated_rows(batch: Batch) -> int:
+    """Rows of a batch: as told, else one for every 20 bytes of its files, which is rather too many than too few."""
+    return batch.rows if batch.rows is not None else sum(map(file_size, batch.files)) // _BYTES_A_ROW
 
 
 def file_size(uri: str) -> int:

@@ -76,7 +76,7 @@ def verify(jars: Sequence[Path], expected: dict[str, str]) -> None:
 
 
 def _is_default(settings: Settings) -> bool:
-    return settings.spark_packages == Settings.model_fields["spark_packages"].default
+    return bool(settings.spark_packages == Settings.model_fields["spark_packages"].default)
 
 
 def _folder(settings: Settings) -> Path:

@@ -82,7 +82,7 @@ def _asked(program: Path) -> int | None:
 
 
 def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
-    program = shutil.which("java", path=environment.get("PATH"))
+    program = shutil.which("java", path=environment.get("PATH", ""))
     if program and sys.platform != "darwin":  # macOS has a stub there that only tells how to install one
         yield Path(program).resolve().parent.parent
     sdkman = Path(environment.get("HOME", "/nonexistent")) / ".sdkman" / "candidates" / "java"

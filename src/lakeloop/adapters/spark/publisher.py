@@ -10,7 +10,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from lakeloop.adapters.spark.batch_files import Layout, layouts
+from lakeloop.adapters.spark.batch_files import Layout, estimated_rows, layouts
 from lakeloop.adapters.spark.batch_rows import SPARK_TYPES, check_keys, explain_failure, typed_rows
 from lakeloop.adapters.spark.branches import TableRefs
 from lakeloop.adapters.spark.failures import first_line, spark_failures
@@ -80,7 +80,7 @@ class SparkBatchPublisher:
     def _open(self, use_case: UseCase, batch: Batch) -> AbstractContextManager[SparkSession]:
         if self._session is not None:
             return nullcontext(self._session)
-        return spark_session(self._settings, f"ingest_batch {use_case.name}", rows=batch.rows)
+        return spark_session(self._settings, f"ingest_batch {use_case.name}", rows=estimated_rows(batch))
 
 
 class _Publication:

@@ -25,9 +25,8 @@ def create_table(
 ) -> None:
     """Namespace and table (format version 2, Parquet with zstd), unless they are there.
 
-    Args:
-        columns: name -> Spark SQL type, all optional.
-        partition_by: Iceberg transforms in Spark's SQL, e.g. `days(event_time)`.
+    Columns are name -> Spark SQL type, all optional; `partition_by` are Iceberg transforms in Spark's SQL, e.g.
+    `days(event_time)`.
     """
     namespace = qualified(settings, table.rpartition(".")[0])
     spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {namespace}")

@@ -1,5 +1,7 @@
 """The main job: land a batch, train on exactly the new snapshots, judge, register, redeploy, report."""
 
+from kfp import dsl
+
 from components.build_training_set.component import build_training_set
 from components.evaluate_model.component import evaluate_model
 from components.generate_batch.component import generate_batch
@@ -9,7 +11,6 @@ from components.redeploy_endpoint.component import redeploy_endpoint
 from components.register_model.component import register_model
 from components.report_run.component import report_run
 from components.train_model.component import train_model
-from kfp import dsl
 
 TRIES_AFTER_A_FAILURE = 1
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lakeloop.runners.process import RunOptions, RunResult
     from lakeloop.settings import Settings
 
+BAD_INPUT = 2
+NAMED_CODES = frozenset({BAD_INPUT, 3, 4})  # lakeloop.domain.errors; docs/cli.md
+
 # What the steps after Spark import, seconds of a core in each: forked from one warm interpreter instead.
 WARM_MODULES = (
     "lakeloop.runtime.light_xgboost",
@@ -148,7 +151,7 @@ def _tell(use_case: str, settings: Settings, result: RunResult, *, as_json: bool
         output.as_json(_result_document(result, documents))
         return
     output.data(f"\n{use_case}: run {result.run_id} {result.state}")
-    for line in [*summary_lines(documents), *_next(use_case, result, documents)]:
+    for line in [*summary_lines(documents), *_failures(result), *_next(use_case, result, documents)]:
         output.data(line)
 
 
@@ -163,17 +166,25 @@ def _result_document(result: RunResult, documents: dict[str, Any]) -> dict[str, 
     }
 
 
+def _failures(result: RunResult) -> list[str]:
+    failed = [(path, task) for path, task in result.tasks.items() if task.state == "failed"]
+    return [f"  {'failed':<11} {path.rsplit('/', 1)[-1]}: {task.error}" for path, task in failed]
+
+
 def _next(use_case: str, result: RunResult, documents: dict[str, Any]) -> list[str]:
-    if result.state != "succeeded":
-        return [f"  next        lakeloop logs {result.run_id}"]  # the runner has named the resume command
-    live = "rollout" in documents
-    commands = [f"lakeloop status {use_case}", f"lakeloop history {use_case}"]
-    commands += [f"lakeloop stop {use_case}"] if live else []
+    """What to do now; how to resume the runner has told."""
+    if _exit_code(result) == BAD_INPUT:
+        commands = [f"correct what is named above, then: lakeloop run {use_case}"]
+    elif result.state != "succeeded":
+        commands = [f"lakeloop logs {result.run_id}"]
+    else:
+        live = [f"lakeloop stop {use_case}"] if "rollout" in documents else []
+        commands = [f"lakeloop status {use_case}", f"lakeloop history {use_case}", *live]
     return [f"  {'next' if i == 0 else '':<11} {command}" for i, command in enumerate(commands)]
 
 
 def _exit_code(result: RunResult) -> int:
     """The run's code; a step that left with a code of its own (3 conflict, 4 refused) hands it on."""
     own = [task.exit_code for task in result.tasks.values() if task.state == "failed"]
-    named = [code for code in own if code in {2, 3, 4}]
+    named = [code for code in own if code in NAMED_CODES]
     return named[0] if result.exit_code == 1 and named else result.exit_code

@@ -73,7 +73,7 @@ def named_features(features: Iterable[FeatureSpec]) -> dict[str, FeatureSpec]:
 
 
 def feature_hash(features: Iterable[FeatureSpec], label: Any, key: Iterable[str], event_time: str) -> str:
-    """Identity of a feature table's rows: 16 hex digits over the definitions, the label, the key and the time column."""
+    """Identity of a feature table's rows: 16 hex digits over definitions, label, key and time column."""
     value = [[f.model_dump(mode="json") for f in features], label, list(key), event_time]
     return sha256_hex(canonical_json(value))[:16]
 

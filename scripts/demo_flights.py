@@ -1,153 +1,170 @@
-"""A year of flights, one batch a month, through the committed pipeline: `make demo-flights`.
+"""Feed 2013's flights through the pipeline, month by month, and show each month's champion, challenger and verdict.
 
-Writes the table (README.md) and the plot (verdicts.svg) of each month's champion, challenger and verdict.
-Runs in a LAKELOOP_HOME of its own, and goes on where it stopped.
+Each month is one `lakeloop run flights`. Months that have landed already are not run again; what they came to is kept
+in docs/flights/results.json, from which the table and the plot are made.
 """
 
 from __future__ import annotations
 
 import argparse
+import calendar
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import prepare_flights
+
 ROOT = Path(__file__).resolve().parents[1]
-MONTHS = 12
-RUN_SECONDS = 1800
-METRIC = "roc_auc"
-LOOKS = {"champion": ("#a85b00", -0.09, "s"), "challenger": ("#2f6fb2", 0.09, "o")}
+OUTPUT = ROOT / "docs" / "flights"
+USE_CASE = ROOT / "conf" / "use_cases" / "flights.yaml"
+RUN_TIMEOUT_SECONDS = 1800
+HEAD = """# 2013's flights, one batch a month
+
+Does a flight from New York arrive more than 15 minutes late? Made by `make demo-flights`: {months} runs of the
+committed pipeline on real data. Both models are scored on the same rows, the last fifth of the month. Intervals: 95 %,
+paired bootstrap.
+
+![ROC AUC of champion and challenger by month](months.svg)
+
+| Month | Flights | Late | Challenger | Champion | Difference | Verdict | Live afterwards |
+|---|---|---|---|---|---|---|---|
+"""
 
 
 def main() -> None:
-    """Prepare the files, run what is left of the year, write what became of it."""
+    """Run what has not run, then write the table and the plot."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--home", type=Path, default=ROOT / ".lakeloop" / "flights-demo")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "flights")
-    parser.add_argument("--months", type=int, default=MONTHS)
-    given = parser.parse_args()
-    subprocess.run([sys.executable, ROOT / "scripts" / "prepare_flights.py"], check=True)
-    given.home.mkdir(parents=True, exist_ok=True)
-    results = [month_result(given.home, month) for month in range(1, given.months + 1)]
-    given.output.mkdir(parents=True, exist_ok=True)
-    (given.output / "README.md").write_text(page(results), encoding="utf-8")
-    draw(results, given.output / "verdicts.svg")
-    print(f"{given.output / 'README.md'}")
-
-
-def month_result(home: Path, month: int) -> dict[str, Any]:
-    """The month's run, or what an earlier call of this script has kept of it."""
-    kept = home / f"month-{month:02d}.json"
-    if not kept.exists():
-        print(f"== month {month} of {MONTHS}", flush=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "lakeloop.cli", "run", "flights", "--json"],
-            cwd=ROOT,
-            env={**os.environ, "LAKELOOP_HOME": str(home.resolve())},
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise SystemExit(f"month {month} left with {done.returncode} -> see above, then call this again")
-        kept.write_text(done.stdout, encoding="utf-8")
-    result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-    return {**result, "month": month}
-
-
-def page(results: list[dict[str, Any]]) -> str:
-    """The walk-through as Markdown."""
-    rows = "\n".join(_row(result) for result in results)
-    return (
-        "# A year of flights\n\n"
-        "Will a flight from New York arrive more than 15 minutes late? The 336,776 flights of 2013, a batch "
-        "a month, only what is known before take-off. Each month's challenger is judged on the newest fifth "
-        "of that month, which it has not seen, against the champion of that moment, on the same rows. "
-        "`make demo-flights` writes this page.\n\n"
-        "![ROC AUC of champion and challenger by month](verdicts.svg)\n\n"
-        "| month | flights landed | held out | challenger | champion | difference | verdict | serves then |\n"
-        "|---:|---:|---:|---|---|---|---|---|\n"
-        f"{rows}\n\n"
-        "ROC AUC with 95 % bootstrap intervals; the difference is paired. The first month has no champion: "
-        "an explicit bootstrap. A rejection is a successful run: the champion stays, and the ledger says "
-        "why.\n"
+    parser.add_argument("--months", type=int, default=12, choices=range(1, 13), metavar="1..12")
+    parser.add_argument("--folder", type=Path, default=OUTPUT, help="for the table, the plot and the numbers")
+    arguments = parser.parse_args()
+    files = prepare_flights.prepare(prepare_flights.DEFAULT_FOLDER)
+    results = read_results(arguments.folder / "results.json")
+    for _ in range(arguments.months):
+        document = run_pipeline()
+        landed = document["batch"].get("source_files") or []
+        if not landed:
+            break
+        month = next(m for m, file in files.items() if landed[0]["uri"].endswith(file.name))
+        results[month] = month_result(document)
+        print(f"{calendar.month_name[month]}: {results[month]['verdict']}", flush=True)
+        write(arguments.folder, results)
+    print(
+        f"{arguments.folder / 'README.md'}: {len(results)} months. `lakeloop stop flights` ends the endpoint."
     )
 
 
-def _row(result: dict[str, Any]) -> str:
-    verdict = result["verdict"]
+def read_results(file: Path) -> dict[int, dict[str, Any]]:
+    """Results of earlier runs by month; empty without a file."""
+    if not file.exists():
+        return {}
+    return {int(month): result for month, result in json.loads(file.read_text(encoding="utf-8")).items()}
+
+
+def run_pipeline() -> dict[str, Any]:
+    """One `lakeloop run`; progress goes to the terminal.
+
+    Raises:
+        SystemExit: the run failed.
+    """
+    command = [sys.executable, "-m", "lakeloop.cli", "run", str(USE_CASE), "--json"]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT, timeout=RUN_TIMEOUT_SECONDS
+    )
+    if done.returncode:
+        print(f"`{' '.join(command[1:])}` failed; the lines above say why", file=sys.stderr)
+        raise SystemExit(done.returncode)
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def month_result(document: dict[str, Any]) -> dict[str, Any]:
+    """What a month came to, from its run's documents."""
+    verdict, profile = document["verdict"], document["profile"]
+    return {
+        "flights": profile["rows"],
+        "late": profile["label_rate"],
+        "metric": verdict["metric"],
+        "challenger": metric(verdict, "challenger"),
+        "champion": metric(verdict, "champion"),
+        "champion_version": verdict["champion_version"],
+        "difference": verdict["difference"],
+        "verdict": verdict["decision"],
+        "reasons": verdict["reasons"],
+        "holdout_rows": verdict["rows"],
+        "live_version": (document.get("rollout") or {}).get("version") or verdict["champion_version"],
+        "seconds": round(sum(task["seconds"] or 0.0 for task in document["tasks"].values()), 1),
+    }
+
+
+def metric(verdict: dict[str, Any], model: str) -> dict[str, float] | None:
+    """The gate's metric of a model, with its interval."""
+    scores = verdict[model]
+    return scores["metrics"][verdict["metric"]] if scores else None
+
+
+def write(folder: Path, results: dict[int, dict[str, Any]]) -> None:
+    """Numbers, table and plot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ordered = dict(sorted(results.items()))
+    (folder / "results.json").write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
+    lines = [row(month, result) for month, result in ordered.items()]
+    text = HEAD.format(months=len(ordered)) + "\n".join(lines) + "\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    draw(folder / "months.svg", ordered)
+
+
+def row(month: int, result: dict[str, Any]) -> str:
+    """A month's line of the table."""
+    difference = result["difference"]
+    change = (
+        f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+        if difference
+        else "first model"
+    )
+    champion = result["champion"]
+    before = f"{champion['value']:.3f} (v{result['champion_version']})" if champion else "none"
     cells = [
-        result["month"],
-        f"{result['ingest']['rows']:,}",
-        f"{verdict['rows']:,}",
-        interval((verdict["challenger"] or {}).get("metrics", {}).get(METRIC)),
-        interval((verdict["champion"] or {}).get("metrics", {}).get(METRIC)),
-        interval(verdict["difference"], signed=True),
-        verdict["decision"],
-        served(result),
+        calendar.month_name[month],
+        f"{result['flights']:,}",
+        f"{result['late']:.1%}",
+        f"{result['challenger']['value']:.3f}",
+        before,
+        change,
+        result["verdict"],
+        f"v{result['live_version']}",
     ]
-    return "| " + " | ".join(map(str, cells)) + " |"
+    return f"| {' | '.join(cells)} |"
 
 
-def served(result: dict[str, Any]) -> str:
-    """Version that answers after the run."""
-    if "rollout" in result:
-        return f"version {result['rollout']['version']}"
-    return f"version {result['verdict']['champion_version']}"
-
-
-def interval(value: dict[str, float] | None, *, signed: bool = False) -> str:
-    """Value and interval, or a dash."""
-    if value is None:
-        return "-"
-    form = "+.3f" if signed else ".3f"
-    return f"{value['value']:{form}} ({value['low']:{form}} to {value['high']:{form}})"
-
-
-def draw(results: list[dict[str, Any]], path: Path) -> None:
-    """Champion and challenger by month with their intervals; a filled marker was promoted."""
+def draw(file: Path, results: dict[int, dict[str, Any]]) -> None:
+    """ROC AUC of both models by month; promoted challengers are filled."""
     import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    mpl.use("svg")
-    mpl.rcParams.update({"svg.hashsalt": "lakeloop", "svg.fonttype": "none", "font.size": 11})
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
-    for name in LOOKS:
-        _series(axes, results, name)
-    axes.set(xlabel="month of 2013", ylabel="ROC AUC on the month's held-out rows")
-    axes.set_xticks([result["month"] for result in results])
-    axes.grid(visible=True, axis="y", color="#d0d7de", linewidth=0.6)
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for model, colour, shift in (("champion", "#b45309", -0.08), ("challenger", "#2563eb", 0.08)):
+        points = {m: r[model] for m, r in results.items() if r[model]}
+        places, values = [m + shift for m in points], [p["value"] for p in points.values()]
+        reach = [
+            [p["value"] - p["low"] for p in points.values()],
+            [p["high"] - p["value"] for p in points.values()],
+        ]
+        axes.errorbar(places, values, yerr=reach, color=colour, linewidth=1, capsize=2, label=model, zorder=1)
+        promoted = [model == "champion" or results[m]["verdict"] == "promote" for m in points]
+        fills = [colour if fill else "white" for fill in promoted]
+        axes.scatter(places, values, facecolors=fills, edgecolors=colour, s=36, zorder=2)
+    axes.set_xticks(list(results), [calendar.month_abbr[m] for m in results])
+    axes.set_ylabel("ROC AUC on the month's last fifth")
+    axes.set_title("Filled: the challenger was promoted. Hollow: rejected, the champion stayed.", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, loc="outside upper center", ncols=2, title="filled: promoted")
-    figure.savefig(path, metadata={"Date": None}, facecolor="white")
-
-
-def _series(axes: Any, results: list[dict[str, Any]], name: str) -> None:
-    colour, shift, marker = LOOKS[name]
-    label: str | None = name
-    for result in results:
-        scores = result["verdict"][name]
-        if scores is None:
-            continue
-        at = scores["metrics"][METRIC]
-        filled = name == "challenger" and result["verdict"]["decision"] == "promote"
-        axes.errorbar(
-            result["month"] + shift,
-            at["value"],
-            yerr=[[at["value"] - at["low"]], [at["high"] - at["value"]]],
-            fmt=marker,
-            color=colour,
-            mfc=colour if filled else "white",
-            capsize=3,
-            label=label,
-        )
-        label = None
+    axes.legend(frameon=False)
+    with mpl.rc_context({"svg.hashsalt": "flights"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -41,20 +41,24 @@ COLUMNS = {
 
 
 def main() -> None:
-    """Prepare the files, unless they are all there."""
+    """Prepare the files and say where they are."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER)
     folder: Path = parser.parse_args().folder
+    print(f"{folder}: {len(prepare(folder))} months")
+
+
+def prepare(folder: Path) -> dict[int, Path]:
+    """Write the files that are not there yet; all of them by month."""
     files = month_files(folder)
-    if all(file.exists() for file in files.values()):
-        print(f"{folder}: all {len(files)} months are there")
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = before_take_off(*read_package())
-    for month, file in files.items():
-        write_month(rows.filter(pc.field("month") == month), file)
+    if not all(file.exists() for file in files.values()):
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = before_take_off(*read_package())
+        for month, file in files.items():
+            write_month(rows.filter(pc.field("month") == month), file)
+    return files
 
 
 def month_files(folder: Path) -> dict[int, Path]:

@@ -4,10 +4,6 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
-
-# isort: split
-from components.train_model import core
 from lakeloop import bootstrap
 from lakeloop.domain.base import canonical_json
 from lakeloop.domain.feature_rows import layout_of
@@ -60,6 +56,10 @@ def _installed(package: str) -> str | None:
 
 
 def _train_and_log(step: Step, lineage: Lineage) -> TrainedModel:
+    if step.use_case.train.engine == "local":  # xgboost.spark needs scikit-learn
+        from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
+    from components.train_model import core
+
     made = _train(step, lineage.training_set)
     with tempfile.TemporaryDirectory(prefix="lakeloop-") as scratch:
         folder = Path(scratch)
@@ -74,11 +74,13 @@ def _train_and_log(step: Step, lineage: Lineage) -> TrainedModel:
 
 def _train(step: Step, training_set: TrainingSet) -> TrainedBooster:
     lake = bootstrap.lake(step.settings)
-    state = lake.table_state(step.use_case.table.name)
+    state = lake.table_state(training_set.range.table)
     raw_columns = {column.name: column.type for column in state.columns} if state else {}
     if step.use_case.train.engine == "spark":
         trainer = bootstrap.distributed_trainer(step.settings)
         return trainer.train(step.use_case, training_set, raw_columns, progress)
+    from components.train_model import core
+
     progress(f"reading {training_set.rows} rows of {training_set.feature_table}")
     batches = lake.read_batches(
         training_set.feature_table,

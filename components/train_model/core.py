@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xgboost as xgb
 
-from components.train_model.boosting import Boosted, boost, boosting_parameters
+from components.train_model.boosting import Boosted, boost
 from components.train_model.matrices import quantile_matrix
+from lakeloop.domain.boosting import VALIDATION_FRACTION, boosting_parameters
 from lakeloop.domain.encoding import fit_feature, source_columns
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_rows import (
@@ -33,7 +34,6 @@ from lakeloop.domain.trained_booster import EXAMPLE_ROWS, Champion, TrainedBoost
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.use_case import UseCase
 
-VALIDATION_FRACTION = 0.1
 DEFAULT_MAX_BIN = 256
 
 

@@ -90,7 +90,7 @@ def _label_sql(use_case: UseCase, columns: Sequence[str]) -> list[str]:
 
 def histogram_sql(use_case: UseCase, columns: Sequence[str], view: str, found: dict[str, Any]) -> str:
     """One row of maps: rows by bin number of each number and time, rows by frequent value of the others."""
-    parts = ["1 AS one"]
+    parts = ["count(*) AS rows"]
     for i, name in enumerate(columns):
         edges, frequent = _edges(found, i), found.get(f"t{i}")
         if edges:
@@ -105,20 +105,21 @@ def histogram_sql(use_case: UseCase, columns: Sequence[str], view: str, found: d
 def _bin(i: int, kind: str, edges: list[float]) -> str:
     low, high, inner = edges[1], edges[-2], len(edges) - 3
     number = _number(i, kind)
-    place = f"CAST(floor(({number} - {low!r}) / {(high - low)!r} * {inner}) AS INTEGER) + 1"
-    return f"histogram(greatest(0, least({inner + 1}, {place}))) AS h{i}"
+    place = f"floor(({number} - {low!r}) / {(high - low)!r} * {inner}) + 1"
+    within = f"CAST(greatest(0, least({inner + 1}, {place})) AS INTEGER)"
+    return f"histogram({within}) FILTER (WHERE v{i} IS NOT NULL) AS h{i}"
 
 
 def _edges(found: dict[str, Any], i: int) -> list[float]:
     """Ends of the bins: smallest value, equal steps from p01 to p99, largest value; or none."""
     quantiles = found.get(f"q{i}")
-    if not quantiles or found[f"f{i}"] is None:
+    if not quantiles or not found[f"n{i}"]:
         return []
     low, high = quantiles[0], quantiles[-1]
     first, last = min(found[f"f{i}"], low), max(found[f"l{i}"], high)
     if not low < high:
         low, high = first, last
-    if not low < high:
+    if not low < high or not math.isfinite(last - first):
         return []
     steps = min(MOST_BINS - 2, max(int(found[f"d{i}"]), 1))
     return [first, *(low + (high - low) * k / steps for k in range(steps + 1)), last]
@@ -147,7 +148,7 @@ def profile_of(
 
 def _column(name: str, kind: str, i: int, found: dict[str, Any], bins: dict[str, Any]) -> ColumnProfile:
     valid, invalid = found[f"n{i}"], found[f"bad{i}"]
-    quantiles = found.get(f"q{i}") or []
+    quantiles = (found.get(f"q{i}") or []) if valid else []
     return ColumnProfile(
         name=name,
         type=kind,

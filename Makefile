@@ -53,7 +53,7 @@ $(SYNCED): uv.lock pyproject.toml | $(UV)
 
 $(FETCHED): $(SYNCED)
 	@echo "== Spark's Iceberg and SQLite jars, into $(JARS)"
-	@$(BIN)/python -m lakeloop.adapters.spark.jars
+	@$(BIN)/python -m lakeloop.adapters.spark.jars | sed -u 's/^::progress:://'
 	@mkdir -p $(JARS) && touch $@
 
 ##@ Check it

@@ -73,7 +73,7 @@ def init(  # noqa: PLR0913 - a command's signature is its options
     out.say(f"{file}: {len(choices.features)} features, label {choices.label}, key {', '.join(choices.key)}")
     for column, reason in choices.left_out.items():
         out.say(f"  left out: {column} ({reason})")
-    out.say(f"  next: read {file}, then: lakeloop run {file}")
+    out.say(f"  next: read {file}, then: {out.program()} run {file}")
 
 
 def _look(source: str) -> TableFacts:

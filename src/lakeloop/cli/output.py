@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -22,6 +25,15 @@ def as_json(value: Any) -> None:
 def say(text: str) -> None:
     """What goes on, for a person."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def program() -> str:
+    """How the caller can call lakeloop again: by name where PATH finds it, else as it was called."""
+    called = Path(sys.argv[0])
+    if called.name != "lakeloop" or shutil.which("lakeloop") is not None:
+        return "lakeloop"
+    below = os.path.relpath(called)
+    return str(called) if below.startswith("..") else below
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

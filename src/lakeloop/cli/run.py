@@ -111,6 +111,7 @@ def _batch_options(
 
 
 def _run_options(settings: Settings, use_case: str, resume: str | None, max_parallel: int) -> RunOptions:
+    from lakeloop.cli.output import program
     from lakeloop.cli.pipeline_files import pipeline_file
     from lakeloop.cli.task_environment import task_environment
     from lakeloop.runners.process import RunOptions, default_listener
@@ -124,7 +125,7 @@ def _run_options(settings: Settings, use_case: str, resume: str | None, max_para
         listener=default_listener(),
         preload=WARM_MODULES,
         env=task_environment(settings, Path.cwd()),
-        resume_command=f"lakeloop run {use_case} --resume {{run_id}}",
+        resume_command=f"{program()} run {use_case} --resume {{run_id}}",
     )
 
 
@@ -173,13 +174,16 @@ def _failures(result: RunResult) -> list[str]:
 
 def _next(use_case: str, result: RunResult, documents: dict[str, Any]) -> list[str]:
     """What to do now; how to resume the runner has told."""
+    from lakeloop.cli.output import program
+
+    lakeloop = program()
     if _exit_code(result) == BAD_INPUT:
-        commands = [f"correct what is named above, then: lakeloop run {use_case}"]
+        commands = [f"correct what is named above, then: {lakeloop} run {use_case}"]
     elif result.state != "succeeded":
-        commands = [f"lakeloop logs {result.run_id}"]
+        commands = [f"{lakeloop} logs {result.run_id}"]
     else:
-        live = [f"lakeloop stop {use_case}"] if "rollout" in documents else []
-        commands = [f"lakeloop status {use_case}", f"lakeloop history {use_case}", *live]
+        live = [f"{lakeloop} stop {use_case}"] if "rollout" in documents else []
+        commands = [f"{lakeloop} status {use_case}", f"{lakeloop} history {use_case}", *live]
     return [f"  {'next' if i == 0 else '':<11} {command}" for i, command in enumerate(commands)]
 
 

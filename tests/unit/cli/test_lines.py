@@ -8,7 +8,7 @@ import pytest
 from lakeloop.adapters.memory.deployer import MemoryDeployer
 from lakeloop.adapters.memory.models import MemoryModels
 from lakeloop.cli.history import history_lines
-from lakeloop.cli.output import table
+from lakeloop.cli.output import program, table
 from lakeloop.cli.plan import plan_lines
 from lakeloop.cli.plants import parse_plants
 from lakeloop.cli.runs import run_row
@@ -159,3 +159,16 @@ class TestServe:
         with pytest.raises(UserError, match="no champion yet"):
             bring_up(runs.use_case(), models, deployer)
         assert deployer.live("card-fraud") is None
+
+
+def test_the_next_command_is_one_that_can_be_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "env" / "bin" / "lakeloop"
+    script.parent.mkdir(parents=True)
+    script.write_text("#!/bin/sh\n", encoding="utf-8")
+    script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(script), "run"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == "env/bin/lakeloop"
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert program() == "lakeloop"

@@ -54,7 +54,11 @@ def statistics_sql(use_case: UseCase, columns: Sequence[str], view: str) -> str:
     parts = ["count(*) AS rows", *_label_sql(use_case, columns)]
     for i, name in enumerate(columns):
         kind = use_case.table.columns[name]
-        parts += [f"count(v{i}) AS n{i}", f"count_if(x{i}) AS bad{i}", f"approx_count_distinct(v{i}) AS d{i}"]
+        parts += [
+            f"count(v{i}) AS n{i}",
+            f"count(*) FILTER (WHERE x{i}) AS bad{i}",
+            f"approx_count_distinct(v{i}) AS d{i}",
+        ]
         parts += [f"CAST(min(v{i}) AS VARCHAR) AS lo{i}", f"CAST(max(v{i}) AS VARCHAR) AS hi{i}"]
         if kind in _NUMBERS:
             parts += [f"avg(v{i}) AS mean{i}", f"stddev_samp(CAST(v{i} AS DOUBLE)) AS std{i}"]
@@ -85,7 +89,7 @@ def _label_sql(use_case: UseCase, columns: Sequence[str]) -> list[str]:
         test = f"v{i} = {_literal(positive)}"
     else:
         test = f"TRY_CAST(v{i} AS DOUBLE) = {float(positive)!r}"
-    return [f"count(v{i}) AS labelled", f"count_if({test}) AS positives"]
+    return [f"count(v{i}) AS labelled", f"count(*) FILTER (WHERE {test}) AS positives"]
 
 
 def histogram_sql(use_case: UseCase, columns: Sequence[str], view: str, found: dict[str, Any]) -> str:

@@ -149,7 +149,8 @@ class Gate(Frozen):
     max_loss: float = Field(
         default=0.0,
         ge=0,
-        description="0: superiority, the interval of the difference lies above min_effect. >0: non-inferiority, it lies above -max_loss.",
+        description="0: superiority, the interval of the difference lies above min_effect. "
+        ">0: non-inferiority, it lies above -max_loss.",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     bootstrap_samples: int = Field(default=1000, ge=100, le=100_000)
@@ -216,7 +217,9 @@ class UseCase(Frozen):
         places += [("features", f.column) for f in self.features if f.column]
         places += [(f"expectations.{k}", c) for k, c in _named_in(self.expectations)]
         places += [("gate.slices", s.column) for s in self.gate.slices]
-        missing = [f"{where}: column {c!r} is not in table.columns" for where, c in places if c not in declared]
+        missing = [
+            f"{where}: column {c!r} is not in table.columns" for where, c in places if c not in declared
+        ]
         made = self.source.mismatches(declared, self.label.column) if self.source.kind == "synthetic" else []
         return missing + made
 

@@ -1,18 +1,22 @@
 """Plan the snapshot range since the watermark, and compute its features into the feature table."""
 
-import time
-
 from components.build_training_set import core
 from lakeloop import bootstrap
+from lakeloop.claiming import now_ms
+from lakeloop.domain.ledger import watermark
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.plan import Plan
 from lakeloop.planning import plan_use_case
 from lakeloop.recording import record
+from lakeloop.runtime.claimant import claimant_of, recorded_by
 from lakeloop.runtime.step import Step, progress, run_step
 
 
 def body(step: Step) -> None:
-    """Leave plan and training set; a refused plan ends the step with exit code 4, after it was recorded."""
+    """Leave plan and training set; a refused plan ends the step with exit code 4, after it was recorded.
+
+    Before anything is read, the range is claimed on the plan's own watermark: one training at a time.
+    """
     lake, ledger = bootstrap.lake(step.settings), bootstrap.ledger(step.settings)
     progress("planning from snapshot metadata")
     plan = plan_use_case(lake, ledger, step.use_case)
@@ -27,7 +31,13 @@ def body(step: Step) -> None:
     if plan.action == "nothing":
         step.write("training_set_path", "{}")
         return
-    training_set = bootstrap.feature_builder(step.settings).build(step.use_case, plan)
+    with claimant_of(step).holding(
+        plan.range,
+        core.told(plan, None),
+        document=plan.model_dump_json(),
+        still=lambda events: watermark(events) == plan.watermark,
+    ):
+        training_set = bootstrap.feature_builder(step.settings).build(step.use_case, plan)
     progress(core.told(plan, training_set))
     _leave(step, training_set)
 
@@ -50,9 +60,8 @@ def _leave(step: Step, training_set: TrainingSet) -> None:
 
 
 def _refuse(step: Step, plan: Plan) -> None:
-    now_ms = time.time_ns() // 1_000_000
-    by = step.settings.pipeline_run_by or step.pipeline_run_id
-    event = core.refusal_event(step.use_case.name, plan, step.pipeline_run_id, now_ms, by)
+    by = recorded_by(step.settings)
+    event = core.refusal_event(step.use_case.name, plan, step.pipeline_run_id, now_ms(), by)
     record(bootstrap.ledger(step.settings), event)
     document = plan.model_dump(mode="json") | {"step": "build_training_set"}
     bootstrap.journal(step.settings).record(step.pipeline_run_id, "refusal", document)

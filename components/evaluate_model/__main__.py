@@ -1,7 +1,5 @@
 """Score challenger and champion on the same holdout rows now; say promote or reject, and why."""
 
-import getpass
-import socket
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from components.evaluate_model import champion as champions
 from components.evaluate_model import core, scoring
 from components.evaluate_model.evaluation import evaluation
 from lakeloop import bootstrap
+from lakeloop.claiming import now_ms
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.feature_rows import (
     SLICE_PREFIX,
@@ -31,6 +30,7 @@ from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Evaluation, Verdict
 from lakeloop.recording import record
+from lakeloop.runtime.claimant import claimant_of, recorded_by
 from lakeloop.runtime.step import Step, progress, run_step
 from lakeloop.serving.expressions import raw_to_features
 
@@ -46,6 +46,13 @@ class Model:
 def body(step: Step) -> None:
     """Leave verdict, decision and evaluation; a rejection consumes the range."""
     trained = step.read("training", TrainedModel)
+    with claimant_of(step).holding(trained.lineage.training_set.range, "judging"):
+        verdict, evaluated = _evaluate(step, trained)
+        record(bootstrap.ledger(step.settings), _judged(step, trained, verdict))
+    _leave(step, trained, verdict, evaluated)
+
+
+def _evaluate(step: Step, trained: TrainedModel) -> tuple[Verdict, Evaluation]:
     tracker = bootstrap.run_tracker(step.settings)
     progress(f"reading the holdout of {trained.holdout_rows} rows")
     rows, holdout = _holdout(step, trained)
@@ -53,9 +60,7 @@ def body(step: Step) -> None:
         challenger = _model(tracker.fetch(trained, Path(scratch)))
     verdict, evaluated = _judge(step, trained, rows, holdout, challenger)
     tracker.log_verdict(trained.mlflow_run_id, verdict)
-    if verdict.decision == "reject":
-        record(bootstrap.ledger(step.settings), _rejected(step, trained, verdict))
-    _leave(step, trained, verdict, evaluated)
+    return verdict, evaluated
 
 
 def _holdout(step: Step, trained: TrainedModel) -> tuple[FeatureRows, Indices]:
@@ -169,17 +174,21 @@ def _scores_from_raw(
     return scoring.scores(model.booster, model.encoding, matrix, np.arange(len(holdout)))
 
 
-def _rejected(step: Step, trained: TrainedModel, verdict: Verdict) -> LedgerEvent:
-    training_set = trained.lineage.training_set
+def _judged(step: Step, trained: TrainedModel, verdict: Verdict) -> LedgerEvent:
+    """The verdict's event: `rejected` consumes the range, `accepted` leaves that to the promotion."""
+    training_set, run_key = trained.lineage.training_set, trained.lineage.run_key
+    rejected = verdict.decision == "reject"
     return LedgerEvent(
-        event_id=event_id(trained.lineage.run_key, "rejected"),
+        event_id=event_id(run_key, "rejected")
+        if rejected
+        else event_id(run_key, "accepted", step.pipeline_run_id),
         use_case=trained.lineage.use_case,
-        kind="rejected",
-        at_ms=time.time_ns() // 1_000_000,
-        by=step.settings.pipeline_run_by or f"{getpass.getuser()}@{socket.gethostname()}",
+        kind="rejected" if rejected else "accepted",
+        at_ms=now_ms(),
+        by=recorded_by(step.settings),
         reason="; ".join(verdict.reasons),
         pipeline_run_id=step.pipeline_run_id,
-        run_key=trained.lineage.run_key,
+        run_key=run_key,
         range=training_set.range,
         schema_id=training_set.schema_id,
         columns=training_set.watermark_columns,

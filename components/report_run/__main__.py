@@ -7,13 +7,17 @@ from pathlib import Path
 
 from components.report_run.core import describe_run, file_name, mlflow_run_id
 from lakeloop import bootstrap
+from lakeloop.domain.errors import LakeloopError
 from lakeloop.reporting.page import render
+from lakeloop.reporting.status import parse_status
+from lakeloop.runtime.claimant import claimant_of
 from lakeloop.runtime.step import Step, progress, run_step
 
 
 def report_run(step: Step) -> None:
-    """Write the report artifact, the copy in the home folder, and the MLflow artifact."""
+    """Free the use case, write the report artifact, the copy in the home folder, and the MLflow artifact."""
     settings = step.settings
+    _release(step)
     documents = bootstrap.journal(settings).documents(step.pipeline_run_id)
     made_at = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     run = describe_run(
@@ -28,6 +32,15 @@ def report_run(step: Step) -> None:
     _log(step, copy, mlflow_run_id(documents))
     progress(page.outcome.headline)
     print(f"report: {copy}", flush=True)  # noqa: T201
+
+
+def _release(step: Step) -> None:
+    """A run that ended without an outcome holds its use case no longer; else its lease would run out."""
+    state = parse_status(step.arguments["status"]).state
+    try:
+        claimant_of(step).release(f"the run has ended: {state.lower()}")
+    except LakeloopError as error:
+        _complain(f"the use case was not released, its claim runs out by itself: {error}")
 
 
 def _copy(step: Step, html: str) -> Path:

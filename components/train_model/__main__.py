@@ -12,6 +12,7 @@ from lakeloop.domain.lineage import CodeIdentity, Lineage, TrainingSet, run_key
 from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.trained_booster import Champion, TrainedBooster
 from lakeloop.domain.training import TrainedModel
+from lakeloop.runtime.claimant import claimant_of
 from lakeloop.runtime.step import Step, progress, run_step
 
 _LIBRARIES = ("lakeloop", "xgboost-cpu", "xgboost", "numpy", "pyarrow", "pyiceberg", "mlflow", "pyspark")
@@ -21,11 +22,12 @@ def body(step: Step) -> None:
     """Leave the training, found or made."""
     lineage = _lineage(step, step.read("training_set", TrainingSet))
     progress("looking for this training among the runs")
-    trained = bootstrap.run_tracker(step.settings).find(lineage)
-    if trained is None:
-        trained = _train_and_log(step, lineage)
-    else:
-        progress(f"found: run {trained.mlflow_run_id} has trained exactly this; nothing to do")
+    with claimant_of(step).holding(lineage.training_set.range, "training"):
+        trained = bootstrap.run_tracker(step.settings).find(lineage)
+        if trained is None:
+            trained = _train_and_log(step, lineage)
+        else:
+            progress(f"found: run {trained.mlflow_run_id} has trained exactly this; nothing to do")
     step.write("training_path", trained)
     step.publish("training", _metadata(trained))
     bootstrap.journal(step.settings).record(step.pipeline_run_id, "training", trained.model_dump(mode="json"))

@@ -8,6 +8,8 @@ from lakeloop.domain.errors import UserError
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lakeloop.ports.deployer import Deployer
     from lakeloop.ports.generator import BatchGenerator, BatchProfiler, SourceFolder
     from lakeloop.ports.inspector import Inspector
@@ -97,6 +99,13 @@ def journal(settings: Settings) -> RunJournal:
     from lakeloop.adapters.files.journal import FileJournal
 
     return FileJournal(settings.journal)
+
+
+def run_ended(settings: Settings) -> Callable[[str], bool]:
+    """Whether a pipeline run is known to have ended: of runs on this machine, by their lock."""
+    from lakeloop.adapters.files.run_locks import run_ended as ended
+
+    return lambda pipeline_run_id: ended(settings.runs_folder, pipeline_run_id)
 
 
 def deployer(settings: Settings, target: str, port: int = 0, timeout_seconds: float = 60.0) -> Deployer:

@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     git_commit: str = "unknown"
     image_digest: str = "embedded"
     pipeline_run_by: str = ""
+    claim_lease_seconds: float = Field(
+        default=3600.0, ge=1, description="A silent run's claim on its use case is taken over after this."
+    )
+    clock_skew_seconds: float = Field(
+        default=60.0, ge=0, description="By how much the clocks of two machines may differ: claims wait longer."
+    )
 
     @cached_property
     def root(self) -> Path:

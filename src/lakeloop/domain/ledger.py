@@ -14,7 +14,9 @@ from lakeloop.domain.snapshots import SnapshotRange
 EventKind = Literal[
     "batch_refused",
     "claimed",
+    "released",
     "refused",
+    "accepted",
     "rejected",
     "promoted",
     "rollout_failed",
@@ -23,6 +25,8 @@ EventKind = Literal[
     "retired",
 ]
 CONSUMING: frozenset[str] = frozenset({"promoted", "rejected", "skipped"})
+ENDING: frozenset[str] = CONSUMING | {"refused", "batch_refused", "rollout_failed", "rolled_back", "released"}
+"""After one of these, its pipeline run holds the use case no longer."""
 
 
 class LedgerEvent(Frozen):
@@ -34,13 +38,14 @@ class LedgerEvent(Frozen):
     at_ms: int
     by: str = Field(description="Who: user@host, or the pipeline run id.")
     reason: str
-    pipeline_run_id: str = ""
+    pipeline_run_id: str = Field(default="", description="Also the owner of what is `claimed`.")
     run_key: str = ""
     range: SnapshotRange | None = None
     schema_id: int | None = None
     columns: tuple[tuple[int, str, str], ...] = ()
     model_version: str | None = None
     mlflow_run_id: str | None = None
+    lease_until_ms: int | None = Field(default=None, description="`claimed`: held until then.")
     document: str = Field(default="", description="JSON: the verdict, rollout or plan behind the event.")
 
 

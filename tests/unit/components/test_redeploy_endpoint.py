@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.redeploy_endpoint import core, proof
-from components.redeploy_endpoint.rolling_out import RollingOut, RolloutFailedError
 from lakeloop.adapters.memory.deployer import MemoryDeployer
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.rollout import Candidate
+from lakeloop.rollout import checks, proof
+from lakeloop.rollout.rolling_out import RollingOut, RolloutFailedError
 from tests.fakes.models import candidate, model_folder
 
 ENDPOINT = "card-fraud"
@@ -181,9 +181,9 @@ def test_when_going_back_fails_too_both_reasons_are_told(models: tuple[Candidate
 
 def test_a_changed_xgboost_is_not_another_model(models: tuple[Candidate, Candidate]) -> None:
     one, two = models[0].identity, models[1].identity
-    assert core.same_model(one, one.model_copy(update={"xgboost_version": "9"}))
-    assert not core.same_model(one, two)
+    assert checks.same_model(one, one.model_copy(update={"xgboost_version": "9"}))
+    assert not checks.same_model(one, two)
     with pytest.raises(LakeloopError, match="version 1 of snapshot"):
-        core.check_live(one, two)
+        checks.check_live(one, two)
     with pytest.raises(LakeloopError, match="nothing answers"):
-        core.check_live(None, two)
+        checks.check_live(None, two)

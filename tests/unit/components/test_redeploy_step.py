@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 
 from components.redeploy_endpoint.__main__ import body
-from components.redeploy_endpoint.rolling_out import RolloutFailedError
 from lakeloop import bootstrap
 from lakeloop.adapters.memory.deployer import MemoryDeployer
 from lakeloop.adapters.memory.journal import MemoryJournal
@@ -27,6 +26,7 @@ from lakeloop.domain.snapshots import SnapshotRange
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.use_case import UseCase
 from lakeloop.domain.verdict import Verdict
+from lakeloop.rollout.rolling_out import RolloutFailedError
 from lakeloop.runtime.step import Step
 from lakeloop.serving.model import ServedModel, load
 from lakeloop.serving.rows import parse_request
@@ -164,9 +164,10 @@ class World:
         body(Step("redeploy_endpoint", run_id, USE_CASE, settings, arguments))
         return Rollout.model_validate_json(Path(paths["rollout_path"]).read_bytes())
 
-    def kinds(self) -> list[str]:
-        """The ledger's events."""
-        return [event.kind for event in self.ledger.events(USE_CASE.name)]
+    def outcomes(self) -> list[str]:
+        """The ledger's events, claims left out."""
+        kinds = [event.kind for event in self.ledger.events(USE_CASE.name)]
+        return [kind for kind in kinds if kind != "claimed"]
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ def test_the_newest_rows_prove_it_and_the_range_is_consumed_once(world: World) -
     assert watermark(world.ledger.events("fraud")).snapshot_id == world.snapshot
     assert world.journal.documents("run")["rollout"]["outcome"] == "live"
     assert world.run(trained, registration).outcome == "already_live"
-    assert world.kinds() == ["promoted"]
+    assert world.outcomes() == ["promoted"]
 
 
 def test_a_step_that_died_before_it_was_recorded_is_completed(
@@ -195,7 +196,7 @@ def test_a_step_that_died_before_it_was_recorded_is_completed(
     world.run(trained, registration)
     world.ledger = MemoryLedger()
     assert world.run(trained, registration).outcome == "already_live"
-    assert world.kinds() == ["promoted"]
+    assert world.outcomes() == ["promoted"]
 
 
 def test_features_that_mean_something_else_where_they_are_served_never_get_traffic(world: World) -> None:
@@ -205,7 +206,7 @@ def test_features_that_mean_something_else_where_they_are_served_never_get_traff
         world.run(trained, registration, "second")
     assert world.deployer.live("fraud").version == "1"
     assert world.models.champion("fraud") == "1"
-    assert world.kinds() == ["promoted", "rollout_failed"]
+    assert world.outcomes() == ["promoted", "rollout_failed"]
     failed = world.ledger.events("fraud")[-1]
     assert (failed.model_version, failed.pipeline_run_id) == ("2", "second")
     assert watermark(world.ledger.events("fraud")).snapshot_id == world.snapshot

@@ -92,13 +92,28 @@ class IcebergLedger:
 
         found = self._lake.find(LEDGER_TABLE)
         if found is not None:
-            return found
+            return self._with_all_columns(found)
         with reachable(self._settings):
             self._create_namespace()
             try:
                 return self._lake.catalog.create_table(LEDGER_TABLE, _schema(), properties=_PROPERTIES)
             except TableAlreadyExistsError:
                 return self._lake.catalog.load_table(LEDGER_TABLE)
+
+    def _with_all_columns(self, table: Table) -> Table:
+        """A ledger of an earlier version gets the columns that it lacks."""
+        from pyiceberg.exceptions import CommitFailedException
+
+        known = {field.name for field in table.schema().fields}
+        if known.issuperset(_schema().names):
+            return table
+        with reachable(self._settings):
+            try:
+                with table.update_schema() as update:
+                    update.union_by_name(_schema())
+            except CommitFailedException as error:
+                raise _conflict("the one with all columns", "another") from error
+        return table
 
     def _create_namespace(self) -> None:
         namespace = LEDGER_TABLE.partition(".")[0]
@@ -175,7 +190,8 @@ def _schema() -> pa.Schema:
         "document",
     ]
     head = [("position", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("schema_id", pa.int64())]
-    return pa.schema([*head, *((name, pa.string()) for name in text)])
+    tail = [("lease_until_ms", pa.int64())]
+    return pa.schema([*head, *((name, pa.string()) for name in text), *tail])
 
 
 def _row(event: LedgerEvent, position: int) -> pa.Table:

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.redeploy_endpoint.core import check_answer, check_live, same_model
-from components.redeploy_endpoint.proof import ProofRows, compare
-from lakeloop.domain.errors import LakeloopError
+from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.rollout import Candidate, Identity, Rollout, RolloutStep
 from lakeloop.ports.deployer import Deployer
+from lakeloop.rollout.checks import check_answer, check_live, same_model
+from lakeloop.rollout.proof import ProofRows, compare
 
 
 class RolloutFailedError(LakeloopError):
-    """What served before serves again; `rollout` holds the evidence."""
+    """What served before serves again; `rollout` holds the evidence. A lost race keeps its exit code."""
 
     def __init__(self, rollout: Rollout, cause: Exception) -> None:
         problem = cause.problem if isinstance(cause, LakeloopError) else f"{type(cause).__name__}: {cause}"
@@ -25,6 +25,8 @@ class RolloutFailedError(LakeloopError):
         state = {"rolled_back": "what served before serves again", "failed": "and going back failed too"}
         super().__init__(f"{problem}; {state[rollout.outcome]}", where=where, fix=fix)
         self.rollout = rollout
+        if isinstance(cause, ConflictError):
+            self.exit_code = cause.exit_code
 
 
 @dataclass

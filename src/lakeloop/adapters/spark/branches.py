@@ -21,7 +21,8 @@ class TableRefs:
     """Branches of one table. Snapshot ids are strings."""
 
     def __init__(self, spark: SparkSession, qualified_name: str) -> None:
-        loader = spark._jvm.org.apache.iceberg.spark.Spark3Util  # noqa: SLF001
+        self._jvm: Any = spark._jvm  # noqa: SLF001 - Iceberg's API is Java's
+        loader = self._jvm.org.apache.iceberg.spark.Spark3Util
         self._table: Any = loader.loadIcebergTable(spark._jsparkSession, qualified_name)  # noqa: SLF001
 
     def refresh(self) -> None:
@@ -49,6 +50,18 @@ class TableRefs:
     def uuid(self) -> str:
         """The table's uuid."""
         return str(self._table.uuid())
+
+    def may_hold(self, snapshot_id: str, column: str, low: int | str, high: int | str) -> bool:
+        """Whether a file at the snapshot may have rows with `low <= column <= high`, by its column bounds alone."""
+        expressions = self._jvm.org.apache.iceberg.expressions.Expressions
+        within = getattr(expressions, "and")(
+            expressions.greaterThanOrEqual(column, low), expressions.lessThanOrEqual(column, high)
+        )
+        files = self._table.newScan().useSnapshot(int(snapshot_id)).filter(within).planFiles()
+        try:
+            return bool(files.iterator().hasNext())
+        finally:
+            files.close()
 
     def create(self, branch: str) -> None:
         """A branch at main's head.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.spark.batch_files import Layout, estimated_rows, layouts
 from lakeloop.adapters.spark.batch_rows import SPARK_TYPES, check_keys, explain_failure, typed_rows
@@ -127,7 +127,7 @@ class _Publication:
             return _published_already(state, found, self._batch.batch_id)
         key = (BATCH_ID_PROPERTY, self._batch.batch_id or "")
         staged = stage(refs, self._branch, key, lambda: self._append(attempt, refs))
-        rules = self._audit(staged, history=refs.head() is not None)
+        rules = self._audit(refs, staged)
         if broken(rules):
             return self._refuse(refs, staged, rules)
         if not refs.publish(self._branch, staged.snapshot_id):
@@ -168,25 +168,26 @@ class _Publication:
             properties[BATCH_NUMBER_PROPERTY] = str(self._batch.number)
         return properties
 
-    def _audit(self, staged: Staged, *, history: bool) -> tuple[RuleResult, ...]:
-        """One aggregation over the staged rows; one semi-join when the table has rows that could hold the same keys."""
+    def _audit(self, refs: TableRefs, staged: Staged) -> tuple[RuleResult, ...]:
+        """One aggregation over the staged rows; a semi-join only when the table may have rows with the same keys."""
         rows = appended_rows(self._spark, self._settings, self._table, staged.parent_id, staged.snapshot_id)
         aggregates = [f"{sql} AS {alias}" for alias, sql in audit_sql(self._use_case).items()]
         found = rows.selectExpr(*aggregates).collect()[0].asDict()
         known = 0
-        if history and self._use_case.expectations.unique and found["rows"]:
-            known = self._known_keys(rows, staged.parent_id, found["first_key"], found["last_key"])
+        if refs.head() is not None and self._use_case.expectations.unique and found["rows"]:
+            known = self._known_keys(refs, rows, staged.parent_id, (found["first_key"], found["last_key"]))
         return judge(self._use_case, found, known)
 
-    def _known_keys(self, rows: DataFrame, parent: str, first: object, last: object) -> int:
+    def _known_keys(self, refs: TableRefs, rows: DataFrame, parent: str, ends: tuple[Any, Any]) -> int:
         """Rows of the batch whose unique columns main has already; files outside the batch's key range are not read."""
         from pyspark.sql import functions as F  # noqa: N812 - the field's name for it
 
         columns = list(self._use_case.expectations.unique)
-        before = rows_at(self._spark, self._settings, self._table, parent)
-        before = before.select(*columns)
-        if first is not None and last is not None:
-            before = before.where(F.col(columns[0]).between(F.lit(first), F.lit(last)))
+        if type(ends[0]) in {int, str} and not refs.may_hold(parent, columns[0], *ends):
+            return 0
+        before = rows_at(self._spark, self._settings, self._table, parent).select(*columns)
+        if None not in ends:
+            before = before.where(F.col(columns[0]).between(F.lit(ends[0]), F.lit(ends[1])))
         return int(rows.select(*columns).join(before, columns, "left_semi").count())
 
     def _refuse(self, refs: TableRefs, staged: Staged, rules: tuple[RuleResult, ...]) -> IngestResult:

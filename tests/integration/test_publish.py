@@ -96,6 +96,7 @@ def test_first_batches_that_no_model_could_learn_from(
     result = landing.publish(landing.batch("one", lines))
     assert result.outcome == ("refused" if rule else "published")
     assert [r.rule for r in result.rules if not r.passed] == [rule] * (rule is not None) or rule == "rows"
+    assert (landing.state is None) == (rule is not None), "a refused first batch leaves no table"
     assert len(landing.ids()) == (0 if rule else 9)
 
 

@@ -100,6 +100,7 @@ class _Publication:
         self._table = use_case.table.name
         self._name = qualified(settings, self._table)
         self._branch = f"lakeloop_batch_{batch.batch_id}"
+        self._created = False
 
     def run(self, attempt: str) -> IngestResult:
         if self._batch.format == "json":
@@ -143,9 +144,18 @@ class _Publication:
             reason="every expectation is met",
         )
 
+    def _undo_creation(self, refs: TableRefs) -> bool:
+        """A refused first batch leaves no table behind, unless somebody else has published to it by now."""
+        refs.refresh()
+        if not self._created or refs.head() is not None:
+            return False
+        self._spark.sql(f"DROP TABLE {self._name} PURGE")
+        return True
+
     def _create_table(self) -> None:
         columns = {c: SPARK_TYPES.get(t, t) for c, t in self._use_case.table.columns.items()}
         create_table(self._spark, self._settings, self._table, columns, self._use_case.table.partition_by)
+        self._created = True
 
     def _append(self, attempt: str, refs: TableRefs) -> None:
         rows = typed_rows(self._spark, self._use_case, self._batch, self._files)
@@ -195,11 +205,12 @@ class _Publication:
         uri = keep_refused(rows, self._settings, self._use_case, self._batch, rules)
         count = int(refs.summary(staged.snapshot_id).get("added-records", "0"))
         refs.drop(self._branch)
+        kept = not self._undo_creation(refs)
         return IngestResult(
             outcome="refused",
             batch_id=self._batch.batch_id,
             table=self._table,
-            table_uuid=refs.uuid(),
+            table_uuid=refs.uuid() if kept else None,
             rows=count,
             rules=rules,
             quarantine_uri=uri,

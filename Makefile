@@ -48,7 +48,7 @@ $(UV):
 
 $(SYNCED): uv.lock pyproject.toml | $(UV)
 	@echo "== Python environment from uv.lock, into .venv (about 1 GB the first time)"
-	@$(UV) sync --locked --extra all
+	@$(UV) sync --locked --extra all --compile-bytecode
 	@touch $@
 
 $(FETCHED): $(SYNCED)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.spark.batch_files import Layout, estimated_rows, layouts
 from lakeloop.adapters.spark.batch_rows import SPARK_TYPES, check_keys, explain_failure, typed_rows
+from lakeloop.adapters.spark.batch_sources import check_unchanged, readable
 from lakeloop.adapters.spark.branches import TableRefs
 from lakeloop.adapters.spark.failures import first_line, spark_failures
 from lakeloop.adapters.spark.quarantine import keep_refused
@@ -70,11 +71,12 @@ class SparkBatchPublisher:
         if state is not None and found is not None:
             return _published_already(state, found, batch.batch_id)
         _check_table(use_case, state)
-        files = layouts(use_case, batch)
         started = time.monotonic()
-        with self._open(use_case, batch) as spark:
-            spark.conf.set("spark.sql.ansi.enabled", "true")
-            result = _Publication(spark, self._settings, self._lake, use_case, batch, files).run(attempt)
+        with readable(self._settings, batch) as here:
+            files = layouts(use_case, here)
+            with self._open(use_case, here) as spark:
+                spark.conf.set("spark.sql.ansi.enabled", "true")
+                result = _Publication(spark, self._settings, self._lake, use_case, here, files).run(attempt)
         return result.model_copy(update={"spark_seconds": round(time.monotonic() - started, 3)})
 
     def _open(self, use_case: UseCase, batch: Batch) -> AbstractContextManager[SparkSession]:
@@ -170,6 +172,12 @@ class _Publication:
             raise LakeloopError(
                 f"Spark could not write the batch: {first_line(error)}", where=self._table
             ) from error
+        try:
+            check_unchanged(self._batch)
+        except UserError:
+            refs.drop(self._branch)
+            self._undo_creation(refs)
+            raise
 
     def _properties(self, attempt: str) -> dict[str, str]:
         properties = {BATCH_ID_PROPERTY: self._batch.batch_id or "", ATTEMPT_PROPERTY: attempt}

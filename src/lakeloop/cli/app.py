@@ -2,7 +2,22 @@
 
 import typer
 
-from lakeloop.cli import history, init, logs, plan, run, runs, serve, status, stop, validate
+from lakeloop.cli import (
+    history,
+    init,
+    logs,
+    plan,
+    promote,
+    rollback,
+    run,
+    runs,
+    serve,
+    status,
+    stop,
+    validate,
+    what_served,
+    why,
+)
 
 app = typer.Typer(
     name="lakeloop",
@@ -19,5 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-for module in (init, validate, plan, run, status, history, serve, stop, runs, logs):
+_LOOP = (init, validate, plan, run, status)
+_RECORD = (history, what_served, why)
+_ENDPOINT = (rollback, promote, serve, stop)
+for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs):
     module.register(app)

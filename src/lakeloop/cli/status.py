@@ -50,12 +50,13 @@ def status(use_case: Named = None, json: Json = False) -> None:
 def state_of(use_case: UseCase, settings: Settings) -> dict[str, Any]:
     """Champion, live identity, watermark and plan as JSON values; None where there is none."""
     from lakeloop import bootstrap
+    from lakeloop.domain.claims import current_claim
     from lakeloop.domain.ledger import watermark
     from lakeloop.planning import plan_use_case
 
     live = bootstrap.deployer(settings, use_case.deployment.target).live(use_case.endpoint)
     events = bootstrap.ledger(settings).events(use_case.name, documents=False)
-    mark = watermark(events)
+    mark, claim = watermark(events), current_claim(events)
     # Where nothing was promoted and nothing answers there is no champion; asking would make a database.
     promoted = any(event.kind == "promoted" for event in events)
     planned = plan_use_case(bootstrap.lake(settings), bootstrap.ledger(settings), use_case)
@@ -65,6 +66,7 @@ def state_of(use_case: UseCase, settings: Settings) -> dict[str, Any]:
         "champion": bootstrap.model_registry(settings).champion(use_case.name) if promoted or live else None,
         "endpoint": live.model_dump(mode="json") if live else None,
         "watermark": mark.model_dump(mode="json") if mark else None,
+        "claim": claim.model_dump(mode="json") if claim else None,
         "plan": planned.model_dump(mode="json"),
     }
 
@@ -78,10 +80,19 @@ def status_lines(state: dict[str, Any]) -> list[str]:
     )
     if live and live["version"] != state["champion"]:
         serves += f"  WARNING: the champion is {champion}"
+    held = state.get("claim")
     return [
         f"{state['use_case']} on {state['table']}",
         f"  champion   {champion}",
         f"  endpoint   {serves}",
         f"  watermark  {mark['snapshot_id'] if mark else 'nothing trained on yet'}",
         f"  pending    {planned['action']}: {'; '.join(planned['reasons'])}",
+        *([f"  held       {_held(held)}"] if held else []),
     ]
+
+
+def _held(claim: dict[str, Any]) -> str:
+    from lakeloop.cli.output import moment
+
+    since, until = moment(claim["since_ms"]), moment(claim["until_ms"])
+    return f"by {claim['owner']} ({claim['by']}) since {since}, its lease lasts until {until} (UTC)"

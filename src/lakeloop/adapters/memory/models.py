@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakeloop.domain.errors import ConflictError, LakeloopError
+from lakeloop.domain.errors import ConflictError, LakeloopError, UserError
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.lineage import Lineage
 from lakeloop.domain.model_files import MODEL_FILES, model_digest
@@ -101,11 +101,11 @@ class MemoryModels:
         """The training behind a version.
 
         Raises:
-            LakeloopError: there is no such version.
+            UserError: there is no such version.
         """
         versions = self._versions.get(model_name, [])
         if not version.isdigit() or not 1 <= int(version) <= len(versions):
-            raise LakeloopError(f"no version {version}", where=f"model {model_name}")
+            raise UserError(f"no version {version}", where=f"model {model_name}")
         return versions[int(version) - 1]
 
     def download(self, model_name: str, version: str, folder: Path) -> Path:

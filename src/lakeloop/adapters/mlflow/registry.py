@@ -10,7 +10,7 @@ from lakeloop.adapters.mlflow.client import open_client
 from lakeloop.adapters.mlflow.download import download_folder
 from lakeloop.adapters.mlflow.tags import RUN_KEY, VERDICT, lineage_tags
 from lakeloop.adapters.mlflow.tracker import read_training
-from lakeloop.domain.errors import ConflictError, LakeloopError
+from lakeloop.domain.errors import ConflictError, LakeloopError, UserError
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Verdict
@@ -96,7 +96,9 @@ class MlflowModelRegistry:
         try:
             return self._client.get_model_version(model_name, version)
         except MlflowException as error:
-            raise LakeloopError(
+            unknown = error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+            kind = UserError if unknown else LakeloopError
+            raise kind(
                 f"no version {version}: {error.message}",
                 where=f"model {model_name}",
                 fix="lakeloop history shows versions",

@@ -12,6 +12,24 @@ if TYPE_CHECKING:
     from lakeloop.settings import Settings
 
 
+def check_once(use_case: UseCase, settings: Settings) -> None:
+    """Try the use case's expressions and parameters, unless exactly this one was tried here before.
+
+    Raises:
+        UserError: one does not work.
+    """
+    from lakeloop import __version__
+
+    seen = settings.root / "checked" / f"{use_case.digest()}-{__version__}"
+    if seen.exists():
+        return
+    from lakeloop.preflight import check_use_case
+
+    check_use_case(use_case)
+    seen.parent.mkdir(parents=True, exist_ok=True)
+    seen.touch()
+
+
 def check_batch(use_case: UseCase, settings: Settings) -> None:
     """Look for the batch's source.
 

@@ -81,7 +81,7 @@ def run(  # noqa: PLR0913 - a command's signature is its options
     Plants: drift:COLUMN=SHIFT (standard deviations), nulls:COLUMN=FRACTION, out_of_range:COLUMN=FRACTION,
     label_shift=LOGIT, duplicates=FRACTION.
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
-    from lakeloop.cli.preflight import check_batch
+    from lakeloop.cli.preflight import check_batch, check_once
     from lakeloop.settings import Settings
     from lakeloop.use_case_files import load_use_case
 
@@ -89,6 +89,7 @@ def run(  # noqa: PLR0913 - a command's signature is its options
     options = _batch_options(loaded, rows, number, plant or [])
     if resume is None:
         check_batch(loaded, settings)
+        check_once(loaded, settings)
     result = _run_pipeline(loaded, options, _run_options(settings, use_case, resume, max_parallel))
     _tell(use_case, settings, result, as_json=json)
     raise typer.Exit(_exit_code(result))

@@ -1,0 +1,77 @@
+"""Try a use case's expressions and parameters on a handful of made-up rows."""
+
+from __future__ import annotations
+
+import warnings
+
+from lakeloop.domain.boosting import boosting_parameters
+from lakeloop.domain.errors import UserError
+from lakeloop.domain.features import EncodedFeature
+from lakeloop.domain.synthetic import SyntheticSource
+from lakeloop.domain.use_case import Train, UseCase
+
+_ARROW_TYPES = {
+    "string": "string",
+    "boolean": "bool",
+    "int": "int32",
+    "long": "int64",
+    "float": "float",
+    "double": "double",
+    "date": "date32",
+}
+_ROWS = 8
+
+
+def check_use_case(use_case: UseCase) -> None:
+    """Evaluate every expression and train two rounds, in about a second.
+
+    Raises:
+        UserError: an expression names an unknown column or is no SQL, or XGBoost refuses a parameter.
+    """
+    if isinstance(use_case.source, SyntheticSource):
+        from lakeloop.generation.rows import check_expressions
+
+        check_expressions(use_case)
+    if use_case.table.columns:
+        _check_features(use_case)
+    _check_parameters(use_case.train)
+
+
+def _check_features(use_case: UseCase) -> None:
+    """Each by itself, so that the error names the one."""
+    import pyarrow as pa
+
+    from lakeloop.serving.expressions import evaluate
+
+    types = {
+        c: pa.type_for_alias(_ARROW_TYPES[t]) for c, t in use_case.table.columns.items() if t != "timestamp"
+    }
+    types |= {c: pa.timestamp("us", "UTC") for c, t in use_case.table.columns.items() if t == "timestamp"}
+    empty = pa.table({name: pa.nulls(_ROWS, kind) for name, kind in types.items()})
+    for feature in use_case.features:
+        if feature.expression:
+            kind = feature.type or "numeric"
+            evaluate(empty, (EncodedFeature(name=feature.name, type=kind, expression=feature.expression),))
+
+
+def _check_parameters(train: Train) -> None:
+    import numpy as np
+
+    from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
+
+    # isort: split
+    import xgboost as xgb
+
+    parameters = boosting_parameters(train)
+    matrix = xgb.DMatrix(np.arange(_ROWS, dtype=np.float32).reshape(-1, 1), label=np.arange(_ROWS) % 2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            xgb.train(parameters, matrix, num_boost_round=2, verbose_eval=False)
+        except (xgb.core.XGBoostError, ValueError, TypeError) as error:
+            reason = next(line.strip() for line in str(error).splitlines() if line.strip())
+            raise UserError(reason, where="train.params", fix="correct the parameter") from error
+    unknown = [str(w.message) for w in caught if "are not used" in str(w.message)]
+    if unknown:
+        name = unknown[0][unknown[0].find("{") + 1 : unknown[0].find("}")].strip()
+        raise UserError(f"XGBoost does not know {name}", where="train.params", fix="check the spelling")

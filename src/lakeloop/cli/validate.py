@@ -14,7 +14,8 @@ def validate(use_case: UseCaseArgument, json: Json = False) -> None:
     """Check a use case and name every problem.
 
     Keys, types, columns, expressions and XGBoost's parameters; each problem comes with its place. Exit code 2
-    when something is wrong. With --json, print the canonical use case: the exact text that the pipeline takes as its parameter `use_case`.
+    when something is wrong. With --json, print the canonical use case: the exact text that the pipeline takes
+    as its parameter `use_case`.
 
     \b
       lakeloop validate card_fraud

@@ -6,6 +6,8 @@ from components.generate_batch import core
 from lakeloop import bootstrap
 from lakeloop.domain.batch import Batch, BatchOptions
 from lakeloop.domain.errors import UserError
+from lakeloop.domain.published_batches import BatchRecord, history_is_cut
+from lakeloop.domain.snapshots import TableState
 from lakeloop.domain.source_files import SourceFile
 from lakeloop.domain.synthetic import SyntheticSource
 from lakeloop.domain.use_case import FilesSource
@@ -45,22 +47,30 @@ def _batch(step: Step, options: BatchOptions) -> Batch:
 def _synthetic(step: Step, source: SyntheticSource, options: BatchOptions) -> Batch:
     number, rows = options.number, options.rows or source.rows
     if number is None:
-        number = core.next_number(bootstrap.lake(step.settings).table_state(step.use_case.table.name))
+        number = core.next_number(*_table(step))
     progress(f"batch {number}: generating {rows} rows")
     return bootstrap.batch_generator(step.settings, rows).generate(step.use_case, number, options)
 
 
 def _files(step: Step, source: FilesSource, options: BatchOptions) -> Batch:
     folder = bootstrap.source_folder(step.settings)
-    state = bootstrap.lake(step.settings).table_state(step.use_case.table.name)
-    found, landed = folder.find(source.path), core.landed_files(state)
+    state, kept = _table(step)
+    found, landed = folder.find(source.path), core.landed_files(state, kept)
     for file in core.suspects(found, landed):
         core.refuse_changed(_read(folder, file), landed[file.uri])
-    chosen, note = core.new_files(found, state, source, options)
+    chosen, note = core.new_files(found, state, source, options, kept)
     for file in chosen:
         core.missing_columns(step.use_case, file, folder.columns(file, source))
-    number = core.next_number(state) if chosen and options.number is None else options.number
+    number = core.next_number(state, kept) if chosen and options.number is None else options.number
     return core.file_batch([_read(folder, f) for f in chosen], source, number, options.batch_id, note)
+
+
+def _table(step: Step) -> tuple[TableState | None, tuple[BatchRecord, ...]]:
+    """The table, and, where its history is cut off, the records of its batches."""
+    state = bootstrap.lake(step.settings).table_state(step.use_case.table.name)
+    if state is None or not history_is_cut(state):
+        return state, ()
+    return state, bootstrap.batch_records(step.settings).of(state.table_uuid)
 
 
 def _read(folder: SourceFolder, file: SourceFile) -> SourceFile:

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lakeloop.domain.base import canonical_json, sha256_hex
-from lakeloop.domain.batch import BATCH_NUMBER_PROPERTY, SOURCE_FILES_PROPERTY, Batch, BatchOptions
+from lakeloop.domain.batch import Batch, BatchOptions
 from lakeloop.domain.errors import UserError
-from lakeloop.domain.snapshots import Ancestry, TableState, ancestry
-from lakeloop.domain.source_files import SourceFile, parse_source_files
+from lakeloop.domain.published_batches import BatchRecord, knows_every_batch, landed_batches, main_history
+from lakeloop.domain.snapshots import Ancestry, TableState
+from lakeloop.domain.source_files import SourceFile
 from lakeloop.domain.use_case import FilesSource, UseCase
 
 
-def next_number(state: TableState | None) -> int:
-    """One more than the largest batch number in main's history; 1 for a table without one.
+def next_number(state: TableState | None, kept: Sequence[BatchRecord] = ()) -> int:
+    """One more than the largest batch number that main holds; 1 for a table without one.
+
+    Args:
+        state: the table; None for no table.
+        kept: records of batches whose snapshots may have expired.
 
     Raises:
-        UserError: the history is cut off and has no batch number left.
+        UserError: the history is cut off, and neither it nor a record has a batch number.
     """
-    history = _history(state)
-    numbers = [s.summary.get(BATCH_NUMBER_PROPERTY, "") for s in history.snapshots]
-    known = [int(n) for n in numbers if n.isdigit()]
-    if not known and history.end != "root":
+    known = [r.number for r in landed_batches(state, kept).values() if r.number is not None]
+    if not known and not knows_every_batch(state):
         raise UserError(
             "the retained snapshots do not tell the number of the last batch",
             where=state.name if state else "",
@@ -30,10 +33,9 @@ def next_number(state: TableState | None) -> int:
     return max(known, default=0) + 1
 
 
-def landed_files(state: TableState | None) -> dict[str, SourceFile]:
-    """Files that main's retained history says it holds, by URI."""
-    entries = [s.summary.get(SOURCE_FILES_PROPERTY, "[]") for s in _history(state).snapshots]
-    return {f.uri: f for entry in reversed(entries) for f in parse_source_files(entry)}
+def landed_files(state: TableState | None, kept: Sequence[BatchRecord] = ()) -> dict[str, SourceFile]:
+    """Files that main holds by its retained history and by the records beyond it, by URI."""
+    return {f.uri: f for record in landed_batches(state, kept).values() for f in record.source_files}
 
 
 def suspects(found: Iterable[SourceFile], landed: dict[str, SourceFile]) -> list[SourceFile]:
@@ -60,20 +62,24 @@ def refuse_changed(now: SourceFile, then: SourceFile) -> None:
 
 
 def new_files(
-    found: Sequence[SourceFile], state: TableState | None, source: FilesSource, options: BatchOptions
+    found: Sequence[SourceFile],
+    state: TableState | None,
+    source: FilesSource,
+    options: BatchOptions,
+    kept: Sequence[BatchRecord] = (),
 ) -> tuple[tuple[SourceFile, ...], str]:
     """Files of this batch, in the order of their URIs, and a note for people.
 
-    Where expired snapshots have taken their file names with them, a file counts as landed when its name comes
+    Where snapshots expired before anything recorded their files, a file counts as landed when its name comes
     before one that is known to have landed and it is older than the oldest snapshot left.
 
     Raises:
         UserError: expired snapshots leave no file name to go by, and the caller names no batch.
     """
-    landed, history = landed_files(state), _history(state)
+    landed, history, complete = landed_files(state, kept), main_history(state), knows_every_batch(state)
     unknown = [f for f in found if f.uri not in landed]
-    assumed = {f.uri for f in unknown if history.end != "root" and _before(f, landed, history)}
-    if history.end != "root" and not landed and options.batch_id is None:
+    assumed = {f.uri for f in unknown if not complete and _before(f, landed, history)}
+    if not complete and not landed and options.batch_id is None:
         raise UserError(
             "the retained snapshots do not tell which files have landed",
             where=state.name if state else "",
@@ -129,9 +135,3 @@ def file_batch(
 def followed_table(use_case: UseCase) -> Batch:
     """Nothing to land: somebody else writes the table."""
     return Batch(kind="table", batch_id=None, note=f"{use_case.table.name} is written elsewhere")
-
-
-def _history(state: TableState | None) -> Ancestry:
-    if state is None or state.current_snapshot_id is None:
-        return Ancestry(snapshots=(), end="root")
-    return ancestry(state)

@@ -10,6 +10,7 @@ from lakeloop.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lakeloop.ports.batch_records import BatchRecords
     from lakeloop.ports.deployer import Deployer
     from lakeloop.ports.generator import BatchGenerator, BatchProfiler, SourceFolder
     from lakeloop.ports.inspector import Inspector
@@ -59,11 +60,18 @@ def batch_profiler() -> BatchProfiler:
     return DuckdbBatchProfiler()
 
 
+def batch_records(settings: Settings) -> BatchRecords:
+    """Which batches a table holds, beyond its retained snapshots."""
+    from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
+
+    return IcebergBatchRecords(settings)
+
+
 def batch_publisher(settings: Settings) -> BatchPublisher:
     """Write-audit-publish, in Spark."""
     from lakeloop.adapters.spark.publisher import SparkBatchPublisher
 
-    return SparkBatchPublisher(settings, lake(settings))
+    return SparkBatchPublisher(settings, lake(settings), batch_records(settings))
 
 
 def feature_builder(settings: Settings) -> FeatureBuilder:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
 from lakeloop.adapters.spark.publisher import SparkBatchPublisher
@@ -62,7 +63,7 @@ def main() -> None:
     use_case = UseCase.model_validate(_USE_CASE)
     lake = IcebergLake(settings)
     with spark_session(settings, "warm up", rows=_ROWS, archive_to=archive) as spark:
-        publisher = SparkBatchPublisher(settings, lake, spark)
+        publisher = SparkBatchPublisher(settings, lake, IcebergBatchRecords(settings), spark)
         builder = SparkFeatureBuilder(settings, lake, spark)
         for number, format_ in enumerate(("csv", "parquet", "parquet")):
             result = publisher.publish(use_case, _batch(home, number, format_), "warm-up")

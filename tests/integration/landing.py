@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
 from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
 from lakeloop.adapters.spark.publisher import SparkBatchPublisher
 from lakeloop.domain.batch import Batch, IngestResult
@@ -74,7 +75,9 @@ class Landing:
         return Batch(kind="files", batch_id=name, number=1, files=(path.as_uri(),), format="csv")
 
     def publisher(self) -> SparkBatchPublisher:
-        return SparkBatchPublisher(self.spark_lake.settings, self.spark_lake.lake, self.spark_lake.spark)
+        settings = self.spark_lake.settings
+        records = IcebergBatchRecords(settings)
+        return SparkBatchPublisher(settings, self.spark_lake.lake, records, self.spark_lake.spark)
 
     def publish(self, batch: Batch) -> IngestResult:
         return self.publisher().publish(self.use_case, batch, "test")

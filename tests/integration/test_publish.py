@@ -12,9 +12,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from components.generate_batch import core
+from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
 from lakeloop.adapters.spark.branches import TableRefs
 from lakeloop.domain.batch import BATCH_ID_PROPERTY, Batch
 from lakeloop.domain.errors import UserError
+from lakeloop.domain.published_batches import open_records
 from tests.integration.landing import HEADER, Landing, rows
 
 pytestmark = pytest.mark.spark
@@ -194,10 +197,10 @@ class Intruder(TableRefs):
 
     act: Callable[[], None]
 
-    def publish(self, branch: str, staged: str) -> bool:
+    def publish(self, branch: str, staged: str, *properties: Any) -> bool:
         type(self).act()
         type(self).act = staticmethod(lambda: None)
-        return super().publish(branch, staged)
+        return super().publish(branch, staged, *properties)
 
 
 def test_main_moved_while_auditing(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,3 +254,51 @@ def test_what_a_killed_attempt_left_is_used_or_dropped(landing: Landing, left: s
     assert (result.outcome, result.rows) == ("published", 9)
     assert landing.ids() == list(range(27 if left == "staged and main moved" else 18))
     assert refs(landing) == ["main"]
+
+
+def expire_all_but_the_head(landing: Landing) -> None:
+    table = landing.use_case.table.name
+    catalog = landing.spark_lake.settings.catalog_name
+    landing.spark_lake.sql(
+        f"CALL {catalog}.system.expire_snapshots(table => '{table}', older_than => TIMESTAMP '2999-01-01', "
+        "retain_last => 1)"
+    )
+    assert len(landing.state.snapshots) == 1
+
+
+def test_a_batch_lands_once_although_its_snapshot_has_expired(landing: Landing) -> None:
+    """The record travels with the rows: a crash between publication and record cannot be."""
+    first = landing.land("one", 0, 9)
+    landing.land("two", 9, 9)
+    landing.land("three", 18, 9)
+    expire_all_but_the_head(landing)
+    again = landing.publish(landing.batch("one", rows(0, 9)))
+    assert (again.outcome, again.snapshot_id, again.rows) == ("already_published", first.snapshot_id, 9)
+    assert "expired" in again.reason
+    assert landing.land("four", 27, 9).outcome == "published"
+    assert landing.ids() == list(range(36))
+
+
+def test_records_move_out_of_the_properties_and_still_count(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakeloop.domain.published_batches.MOST_OPEN_RECORDS", 2)
+    for i, name in enumerate(["one", "two", "three", "four"]):
+        landing.land(name, 9 * i, 9)
+    assert {r.batch_id for r in open_records(landing.state)} == {"three", "four"}
+    expire_all_but_the_head(landing)
+    for name in ["one", "four"]:
+        assert landing.publish(landing.batch(name, rows(0, 9))).outcome == "already_published"
+    kept = IcebergBatchRecords(landing.spark_lake.settings).of(landing.state.table_uuid)
+    assert core.next_number(landing.state, kept) == 2
+    assert landing.ids() == list(range(36))
+
+
+def test_a_batch_that_was_rolled_back_may_land_again(landing: Landing) -> None:
+    before = landing.land("one", 0, 9).snapshot_id
+    landing.land("two", 9, 9)
+    table = f"{landing.spark_lake.settings.catalog_name}"
+    name = landing.use_case.table.name
+    landing.spark_lake.sql(f"CALL {table}.system.rollback_to_snapshot('{name}', {before})")
+    assert landing.land("two", 9, 9).outcome == "published"
+    assert landing.ids() == list(range(18))

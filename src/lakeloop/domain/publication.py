@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from lakeloop.domain.batch import BATCH_ID_PROPERTY
-from lakeloop.domain.snapshots import Snapshot, TableState, ancestry
+from lakeloop.domain.snapshots import TableState
 from lakeloop.domain.use_case import UseCase
 
 _ICEBERG_TYPES: dict[str, tuple[str, ...]] = {"timestamp": ("timestamptz", "timestamp")}
-
-
-def published_snapshot(state: TableState | None, batch_id: str) -> Snapshot | None:
-    """The snapshot of main's history that brought the batch, as far as history is retained."""
-    if state is None or state.current_snapshot_id is None:
-        return None
-    for snapshot in ancestry(state).snapshots:
-        if snapshot.summary.get(BATCH_ID_PROPERTY) == batch_id:
-            return snapshot
-    return None
 
 
 def table_problems(use_case: UseCase, state: TableState | None) -> list[str]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.expectations import audit_sql, broken, judge, row_rules, summary
 from lakeloop.domain.labels import label_sql
-from lakeloop.domain.publication import published_snapshot, table_problems
+from lakeloop.domain.publication import table_problems
+from lakeloop.domain.published_batches import landed_batches
 from lakeloop.domain.snapshots import Column, Snapshot, TableState
 from lakeloop.domain.use_case import Label, UseCase
 
@@ -156,9 +157,8 @@ def test_a_batch_is_found_in_mains_history_only() -> None:
         Snapshot(snapshot_id="3", parent_id="1", summary={"lakeloop.batch-id": "staged"}),
     )
     state = TableState(name="a.t", table_uuid="u", current_snapshot_id="2", snapshots=snapshots)
-    assert getattr(published_snapshot(state, "a"), "snapshot_id", None) == "1"
-    assert published_snapshot(state, "staged") is None
-    assert published_snapshot(None, "a") is None
+    assert {id_: r.snapshot_id for id_, r in landed_batches(state).items()} == {"a": "1", "b": "2"}
+    assert landed_batches(None) == {}
 
 
 def test_a_table_with_other_columns_is_told() -> None:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from components.generate_batch import core
-from lakeloop.domain.batch import BATCH_NUMBER_PROPERTY, SOURCE_FILES_PROPERTY, BatchOptions
+from lakeloop.domain.batch import (
+    BATCH_ID_PROPERTY,
+    BATCH_NUMBER_PROPERTY,
+    SOURCE_FILES_PROPERTY,
+    BatchOptions,
+)
 from lakeloop.domain.errors import UserError
+from lakeloop.domain.published_batches import SINCE_PROPERTY, BatchRecord
 from lakeloop.domain.snapshots import Snapshot, TableState
 from lakeloop.domain.source_files import SourceFile, parse_source_files, source_files_property
 from lakeloop.domain.use_case import FilesSource
@@ -25,7 +31,7 @@ def history(*summaries: dict[str, str], expired: bool = False) -> TableState:
             snapshot_id=str(i),
             parent_id=str(i - 1) if i > 1 or expired else None,
             timestamp_ms=10 * i,
-            summary=summary,
+            summary={BATCH_ID_PROPERTY: f"b{i}", **summary} if summary else {},
         )
         for i, summary in enumerate(summaries, 1)
     ]
@@ -56,6 +62,28 @@ def test_a_cut_off_history_without_a_number_asks_for_one() -> None:
     assert core.next_number(history({BATCH_NUMBER_PROPERTY: "4"}, expired=True)) == 5
     with pytest.raises(UserError, match="number of the last batch"):
         core.next_number(history({}, expired=True))
+
+
+def recorded(batch_id: str, number: int, *names: str) -> BatchRecord:
+    return BatchRecord(
+        table_uuid="u",
+        batch_id=batch_id,
+        snapshot_id=f"gone {number}",
+        sequence_number=number,
+        published_at_ms=number,
+        number=number,
+        source_files=tuple(file(n) for n in names),
+    )
+
+
+def test_records_tell_the_number_and_the_files_that_expired_snapshots_took_with_them() -> None:
+    cut = history({}, expired=True).model_copy(update={"properties": {SINCE_PROPERTY: "start"}})
+    kept = [recorded("x", 6, "a"), recorded("y", 7, "c")]
+    assert core.next_number(cut, kept) == 8
+    found = [file("a", mtime_ns=1), file("b", mtime_ns=1), file("c")]
+    chosen, note = core.new_files(found, cut, ALL, OPTIONS, kept)
+    assert ([f.name for f in chosen], note) == (["b"], "1 of 1 new files")
+    assert core.next_number(cut) == 1
 
 
 def test_files_are_taken_once_all_or_one_by_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.spark.failures import java_class, spark_failures
@@ -43,6 +44,14 @@ class TableRefs:
         """A snapshot's summary."""
         return dict(self._table.snapshot(int(snapshot_id)).summary())
 
+    def sequence_number(self, snapshot_id: str) -> int:
+        """A snapshot's sequence number; 0 in format version 1."""
+        return int(self._table.snapshot(int(snapshot_id)).sequenceNumber())
+
+    def committed_at_ms(self, snapshot_id: str) -> int:
+        """When a snapshot was committed, milliseconds since the epoch."""
+        return int(self._table.snapshot(int(snapshot_id)).timestampMillis())
+
     def columns(self) -> dict[str, str]:
         """Top-level columns of the current schema -> Iceberg type, e.g. `timestamptz`."""
         return {field.name(): field.type().toString() for field in self._table.schema().columns()}
@@ -82,11 +91,19 @@ class TableRefs:
             self._table.manageSnapshots().removeBranch(branch).commit()
             self.refresh()
 
-    def publish(self, branch: str, staged: str) -> bool:
+    def publish(
+        self, branch: str, staged: str, set_: Mapping[str, str] | None = None, unset: Collection[str] = ()
+    ) -> bool:
         """Fast-forward main to the staged snapshot and remove its branch, in one catalog commit.
 
         The commit is a compare-and-set on the metadata that was looked at here: a branch that somebody else appended
         to, or a main that is no longer an ancestor, is never published.
+
+        Args:
+            branch: what is published.
+            staged: id of the snapshot that its head has to be.
+            set_: table properties that become visible together with the rows.
+            unset: names of table properties that go.
 
         Returns:
             False where somebody else was first.
@@ -95,7 +112,11 @@ class TableRefs:
         if self.head(branch) != staged:
             return False
         try:
-            self._table.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+            changes = self._table.newTransaction()
+            # References first: their commit is refused when the transaction is tried again on other metadata.
+            changes.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+            self._stage_properties(changes, set_ or {}, unset)
+            changes.commitTransaction()
         except spark_failures() as error:
             if java_class(error) not in _CONFLICTS:
                 raise
@@ -103,3 +124,13 @@ class TableRefs:
         finally:
             self.refresh()
         return True
+
+    def _stage_properties(self, changes: Any, set_: Mapping[str, str], unset: Collection[str]) -> None:
+        if not set_ and not unset:
+            return
+        properties = changes.updateProperties()
+        for name, value in set_.items():
+            properties = properties.set(name, value)
+        for name in unset:
+            properties = properties.remove(name)
+        properties.commit()

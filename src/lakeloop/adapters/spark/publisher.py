@@ -1,7 +1,8 @@
 """Write-audit-publish in Spark: stage on a branch, audit the staged snapshot, fast-forward main; exactly once.
 
 Whatever is left of an earlier attempt is found by name and by batch id: the branch `lakeloop_batch_<batch id>` and the
-key `lakeloop.batch-id` in the summary of the staged snapshot, which main's history keeps once it is published.
+key `lakeloop.batch-id` in the summary of the staged snapshot. What was published is told by main's history, and, where
+snapshots have expired, by the record that the publishing commit leaves in the table's properties.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lakeloop.adapters.spark.batch_rows import SPARK_TYPES, check_keys, explain_
 from lakeloop.adapters.spark.batch_sources import check_unchanged, readable
 from lakeloop.adapters.spark.branches import TableRefs
 from lakeloop.adapters.spark.failures import first_line, spark_failures
+from lakeloop.adapters.spark.landed_batches import LandedBatches
 from lakeloop.adapters.spark.quarantine import keep_refused
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.adapters.spark.sql import appended_rows, create_table, qualified, rows_at
@@ -30,10 +32,12 @@ from lakeloop.domain.batch import (
 from lakeloop.domain.errors import ConflictError, LakeloopError, UserError
 from lakeloop.domain.expectations import audit_sql, broken, judge, summary
 from lakeloop.domain.labels import quoted
-from lakeloop.domain.publication import published_snapshot, table_problems
-from lakeloop.domain.snapshots import Snapshot, TableState
+from lakeloop.domain.publication import table_problems
+from lakeloop.domain.published_batches import BatchRecord, record_properties
+from lakeloop.domain.snapshots import TableState
 from lakeloop.domain.source_files import source_files_property
 from lakeloop.domain.use_case import UseCase
+from lakeloop.ports.batch_records import BatchRecords
 from lakeloop.ports.lake import Lake
 from lakeloop.settings import Settings
 
@@ -50,11 +54,15 @@ class SparkBatchPublisher:
     Args:
         settings: where to work.
         lake: metadata of the tables.
+        records: of batches whose snapshots may have expired.
         session: an open session to use and leave open; by default each `publish` starts and stops its own.
     """
 
-    def __init__(self, settings: Settings, lake: Lake, session: SparkSession | None = None) -> None:
+    def __init__(
+        self, settings: Settings, lake: Lake, records: BatchRecords, session: SparkSession | None = None
+    ) -> None:
         self._settings, self._lake, self._session = settings, lake, session
+        self._landed = LandedBatches(records)
 
     def publish(self, use_case: UseCase, batch: Batch, attempt: str) -> IngestResult:
         """Stage on a branch, audit, fast-forward main; exactly once by `batch.batch_id`. No JVM where nothing is to do.
@@ -67,16 +75,18 @@ class SparkBatchPublisher:
         if batch.batch_id is None or not batch.files:
             return IngestResult(outcome="nothing", batch_id=batch.batch_id, table=table, reason=batch.note)
         state = self._lake.table_state(table)
-        found = published_snapshot(state, batch.batch_id)
+        found = self._landed.find(state, batch.batch_id)
         if state is not None and found is not None:
-            return _published_already(state, found, batch.batch_id)
+            return _published_already(state, found)
         _check_table(use_case, state)
         started = time.monotonic()
         with readable(self._settings, batch) as here:
             files = layouts(use_case, here)
             with self._open(use_case, here) as spark:
                 spark.conf.set("spark.sql.ansi.enabled", "true")
-                result = _Publication(spark, self._settings, self._lake, use_case, here, files).run(attempt)
+                result = _Publication(
+                    spark, self._settings, self._lake, self._landed, use_case, here, files
+                ).run(attempt)
         return result.model_copy(update={"spark_seconds": round(time.monotonic() - started, 3)})
 
     def _open(self, use_case: UseCase, batch: Batch) -> AbstractContextManager[SparkSession]:
@@ -93,11 +103,12 @@ class _Publication:
         spark: SparkSession,
         settings: Settings,
         lake: Lake,
+        landed: LandedBatches,
         use_case: UseCase,
         batch: Batch,
         files: list[Layout],
     ) -> None:
-        self._spark, self._settings, self._lake = spark, settings, lake
+        self._spark, self._settings, self._lake, self._landed = spark, settings, lake, landed
         self._use_case, self._batch, self._files = use_case, batch, files
         self._table = use_case.table.name
         self._name = qualified(settings, self._table)
@@ -124,16 +135,19 @@ class _Publication:
     def _try(self, refs: TableRefs, attempt: str) -> IngestResult | None:
         """One round: None when main moved and another round is needed."""
         state = self._lake.table_state(self._table)
-        found = published_snapshot(state, self._batch.batch_id or "")
+        found = self._landed.find(state, self._batch.batch_id or "")
         if state is not None and found is not None:
             refs.drop(self._branch)
-            return _published_already(state, found, self._batch.batch_id)
+            return _published_already(state, found)
+        room = self._landed.make_room(state)
         key = (BATCH_ID_PROPERTY, self._batch.batch_id or "")
         staged = stage(refs, self._branch, key, lambda: self._append(attempt, refs))
         rules = self._audit(refs, staged)
         if broken(rules):
             return self._refuse(refs, staged, rules)
-        if not refs.publish(self._branch, staged.snapshot_id):
+        record = self._record(refs, staged)
+        properties = record_properties(state, record)
+        if not refs.publish(self._branch, staged.snapshot_id, properties, room):
             return None
         return IngestResult(
             outcome="published",
@@ -141,9 +155,22 @@ class _Publication:
             table=self._table,
             table_uuid=refs.uuid(),
             snapshot_id=staged.snapshot_id,
-            rows=int(refs.summary(staged.snapshot_id).get("added-records", "0")),
+            rows=record.rows or 0,
             rules=rules,
             reason="every expectation is met",
+        )
+
+    def _record(self, refs: TableRefs, staged: Staged) -> BatchRecord:
+        return BatchRecord(
+            table_uuid=refs.uuid(),
+            batch_id=self._batch.batch_id or "",
+            snapshot_id=staged.snapshot_id,
+            parent_id=staged.parent_id,
+            sequence_number=refs.sequence_number(staged.snapshot_id),
+            published_at_ms=refs.committed_at_ms(staged.snapshot_id),
+            number=self._batch.number,
+            rows=int(refs.summary(staged.snapshot_id).get("added-records", "0")),
+            source_files=self._batch.source_files,
         )
 
     def _undo_creation(self, refs: TableRefs) -> bool:
@@ -234,13 +261,15 @@ def _check_table(use_case: UseCase, state: TableState | None) -> None:
         )
 
 
-def _published_already(state: TableState, found: Snapshot, batch_id: str | None) -> IngestResult:
+def _published_already(state: TableState, found: BatchRecord) -> IngestResult:
+    expired = all(s.snapshot_id != found.snapshot_id for s in state.snapshots)
     return IngestResult(
         outcome="already_published",
-        batch_id=batch_id,
+        batch_id=found.batch_id,
         table=state.name,
         table_uuid=state.table_uuid,
         snapshot_id=found.snapshot_id,
-        rows=found.count("added-records") or 0,
-        reason=f"main's history has this batch in snapshot {found.snapshot_id}",
+        rows=found.rows or 0,
+        reason=f"main has this batch since snapshot {found.snapshot_id}"
+        + (", which has expired; its record tells" if expired else ""),
     )

@@ -34,7 +34,7 @@ def promote(
       lakeloop promote card_fraud 4 --reason "its rollout failed on a full disk, now mended"
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
     from lakeloop.cli.by_hand import change
-    from lakeloop.rollout.by_hand import Change, living
+    from lakeloop.rollout.by_hand import Change, promotion_target
 
-    wanted = Change("promoted", lambda events: living(events, version), reason)
+    wanted = Change("promoted", lambda events: promotion_target(events, version), reason)
     change(use_case, wanted, take_over=take_over, as_json=json)

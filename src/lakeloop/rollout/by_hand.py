@@ -63,15 +63,24 @@ def rollback_target(events: Events, named: str | None) -> str:
             where=_where(events),
             fix="name one of them, or promote it: lakeloop promote USE_CASE VERSION --reason TEXT",
         )
-    return living(events, target)
+    return _living(events, target)
 
 
-def living(events: Events, version: str) -> str:
-    """The version, unless it is retired: what it needs may be gone.
+def promotion_target(events: Events, version: str) -> str:
+    """The version, where anything has been trained and it is not retired.
 
     Raises:
-        UserError: it is retired.
+        UserError: it cannot be promoted.
     """
+    if not events:
+        raise UserError(
+            "nothing has been trained yet", where="promote", fix="lakeloop run makes a first version"
+        )
+    return _living(events, version)
+
+
+def _living(events: Events, version: str) -> str:
+    """Unless it is retired: what it needs may be gone."""
     if any(e.kind == "retired" and e.model_version == version for e in events):
         raise UserError(
             f"version {version} is retired", where=_where(events), fix="name another; see lakeloop history"

@@ -10,7 +10,10 @@ import pytest
 from lakeloop.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = ("init", "validate", "plan", "run", "status", "history", "serve", "stop", "runs", "logs")
+COMMANDS = (
+    *("init", "validate", "plan", "run", "status", "runs", "logs"),
+    *("history", "what-served", "why", "rollback", "promote", "serve", "stop"),
+)
 
 
 class Command:
@@ -87,6 +90,11 @@ def test_validate_prints_the_canonical_json_and_nothing_else(lakeloop: Command) 
         (("run", "bad.yaml"), "no such file"),
         (("logs",), "no run yet"),
         (("stop",), "which endpoint?"),
+        (("what-served", "card_fraud"), "nothing had been promoted"),
+        (("why", "card_fraud", "1"), "no version 1"),
+        (("rollback", "card_fraud", "--reason", "x"), "nothing has been promoted yet"),
+        (("promote", "card_fraud", "1", "--reason", "x"), "nothing has been trained yet"),
+        (("rollback", "card_fraud"), "--reason"),
     ],
 )
 def test_bad_input_leaves_with_2_one_error_and_nothing_written(

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 NAMED_CODES = frozenset({BAD_INPUT, 3, 4})  # lakeloop.domain.errors; docs/cli.md
 
-# What the steps after Spark import, seconds of a core in each: forked from one warm interpreter instead.
-WARM_MODULES = (
-    "lakeloop.runtime.light_xgboost",
-    "lakeloop.runtime.step",
+# What steps import, seconds of a core in each: one warm interpreter does it once for all of them.
+WARM_MODULES = ("lakeloop.runtime.step", "lakeloop.planning", "lakeloop.recording", "pyspark.sql", "duckdb")
+WARM_MODULES_LATER = (
     "lakeloop.adapters.iceberg.lake",
     "lakeloop.adapters.iceberg.ledger",
+    "lakeloop.runtime.light_xgboost",
     "pyarrow.dataset",
     "mlflow.tracking",
     "mlflow.store.tracking.sqlalchemy_store",
@@ -125,6 +125,7 @@ def _run_options(settings: Settings, use_case: str, resume: str | None, max_para
         max_parallel=max_parallel,
         listener=default_listener(),
         preload=WARM_MODULES,
+        preload_later=WARM_MODULES_LATER,
         env=task_environment(settings, Path.cwd()),
         resume_command=f"{program()} run {use_case} --resume {{run_id}}",
     )

@@ -90,6 +90,40 @@ def test_without_the_interpreter_steps_start_the_plain_way(warm: WarmInterpreter
     assert told["parent"] == os.getpid()
 
 
+def test_what_a_step_leaves_to_its_end_happens(warm: WarmInterpreter, tmp_path: Path) -> None:
+    (tmp_path / "warm_ending.py").write_text(
+        "import atexit, sys, threading, time\n"
+        "atexit.register(lambda: print('atexit'))\n"
+        "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\n"
+        "raise ValueError('wrong')\n"
+    )
+    log = tmp_path / "ending.txt"
+    command = Command([sys.executable, "-m", "warm_ending"], clean(), tmp_path, log, 5.0, 0.5, warm)
+    ended = asyncio.run(run_process(command, asyncio.Event(), lambda _: None, lambda _: None))
+    assert ended == Exit("exited", 1)
+    text = log.read_text()
+    assert "ValueError: wrong" in text
+    assert text.index("thread") < text.index("atexit")
+
+
+def test_later_modules_are_there_after_the_first_step(tmp_path: Path) -> None:
+    (tmp_path / "seen.py").write_text("import sys\nprint('colorsys' in sys.modules)\n")
+    warm = WarmInterpreter([], tmp_path, os.environ, later=["colorsys"])
+    try:
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        said: list[str] = []
+        while said[-1:] != ["True"]:
+            assert time.monotonic() < deadline, f"never imported: {said}"
+            process = warm.start("seen", [], os.environ, tmp_path, tmp_path / "seen.txt")
+            if process is not None:
+                process.wait(timeout=10)
+                said = (tmp_path / "seen.txt").read_text().split()
+                time.sleep(0.4)
+        assert said[0] == "False", "the first step does not wait for later modules"
+    finally:
+        warm.close()
+
+
 def test_the_interpreter_ends_with_its_runner(tmp_path: Path) -> None:
     code = (
         "import os\nfrom pathlib import Path\nfrom lakeloop.runners.process.warm import WarmInterpreter\n"

@@ -38,8 +38,9 @@ class RunOptions:
         secrets_path: YAML file name -> key -> value standing in for secrets and config maps; by default
             the file named by the variable LAKELOOP_LOCAL_SECRETS.
         entry_points: image (with or without tag) -> what stands in for it.
-        preload: modules that a warm interpreter imports once, beside the first steps; later steps of this
-            Python are forked from it. Empty: every step starts a new interpreter.
+        preload: modules that a warm interpreter imports at once; steps of this Python that start after that are
+            forked from it. Empty: every step starts a new interpreter.
+        preload_later: modules that it imports while the first forked step runs.
         kill_grace_seconds: time between SIGTERM and SIGKILL when a task is stopped.
         resume_command: shown after a failure; `{run_id}` is filled in.
     """
@@ -56,6 +57,7 @@ class RunOptions:
     secrets_path: Path | None = None
     entry_points: Mapping[str, EntryPoint] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
+    preload_later: tuple[str, ...] = ()
     kill_grace_seconds: float = 10.0
     resume_command: str = "lakeloop run --resume {run_id}"
 

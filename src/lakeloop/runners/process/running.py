@@ -74,7 +74,8 @@ def _warm(options: RunOptions) -> Iterator[WarmInterpreter | None]:
     if not options.preload:
         yield None
         return
-    warm = WarmInterpreter(options.preload, options.project_root, full_environment(os.environ, options.env))
+    environment = full_environment(os.environ, options.env)
+    warm = WarmInterpreter(options.preload, options.project_root, environment, options.preload_later)
     try:
         yield warm
     finally:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lakeloop.runners.process.zygote import LATER
+
 START_TIMEOUT_SECONDS = 10.0
 
 
@@ -63,16 +65,25 @@ class WarmProcess:
 
 
 class WarmInterpreter:
-    """Starts at once, is ready when its imports are done; until then callers start steps the plain way."""
+    """Starts at once, is ready when `modules` are imported; until then callers start steps the plain way.
 
-    def __init__(self, modules: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    `later` modules follow while the first forked step runs.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        later: Sequence[str] = (),
+    ) -> None:
         ours, theirs = socket.socketpair()
         self._connection = ours
         self._processes: dict[str, WarmProcess] = {}
         self._ready = threading.Event()
         self._lock = threading.Lock()
         self._start_up = _start_up(environment)
-        command = [sys.executable, "-m", "lakeloop.runners.process.zygote", *modules]
+        command = [sys.executable, "-m", "lakeloop.runners.process.zygote", *modules, LATER, *later]
         self._process = subprocess.Popen(
             command,
             stdin=theirs.fileno(),

@@ -10,6 +10,7 @@ here. `code` is as in `subprocess`: negative is a signal. End of the socket ends
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -19,14 +20,25 @@ import select
 import signal
 import socket
 import sys
+import threading
+import traceback
 from typing import Any
 
+LATER = "--"
+IDLE_SECONDS = 0.3
 
-def serve(connection: socket.socket, modules: list[str]) -> dict[str, Any] | None:
-    """Import, then fork on demand; returns the request in a forked child, None in the parent at the end."""
-    for module in modules:
+
+def serve(connection: socket.socket, first: list[str], later: list[str]) -> dict[str, Any] | None:
+    """Import, then fork on demand; returns the request in a forked child, None in the parent at the end.
+
+    Args:
+        connection: to the runner.
+        first: modules imported before any fork.
+        later: modules imported one by one in the shadow of the first forked step, so that the steps before it
+            have the cores to themselves.
+    """
+    for module in first:
         _import_if_present(module)
-    gc.collect()
     gc.freeze()
     wake_read, wake_write = os.pipe()
     for descriptor in (wake_read, wake_write):
@@ -34,14 +46,18 @@ def serve(connection: socket.socket, modules: list[str]) -> dict[str, Any] | Non
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     _send(connection, {"ready": True})
-    return _loop(connection, wake_read)
+    return _loop(connection, wake_read, list(later))
 
 
-def _loop(connection: socket.socket, wake_read: int) -> dict[str, Any] | None:
+def _loop(connection: socket.socket, wake_read: int, later: list[str]) -> dict[str, Any] | None:
     tokens: dict[int, str] = {}
-    pending = b""
+    pending, forked = b"", False
     while True:
-        readable, _, _ = select.select([connection.fileno(), wake_read], [], [])
+        idle_seconds = IDLE_SECONDS if later and forked else None
+        readable, _, _ = select.select([connection.fileno(), wake_read], [], [], idle_seconds)
+        if not readable:
+            _import_if_present(later.pop(0))
+            gc.freeze()
         if wake_read in readable:
             os.read(wake_read, 4096)
             _report_ended(connection, tokens)
@@ -51,7 +67,7 @@ def _loop(connection: socket.socket, wake_read: int) -> dict[str, Any] | None:
                 return None
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
-                request = json.loads(line)
+                request, forked = json.loads(line), True
                 pid = os.fork()
                 if pid == 0:
                     return _child(request, connection, wake_read)
@@ -97,11 +113,33 @@ def _send(connection: socket.socket, message: dict[str, Any]) -> None:
 def main() -> None:
     """Serve on the socket behind standard input; in a forked child, become the step."""
     connection = socket.socket(fileno=os.dup(0))
-    request = serve(connection, sys.argv[1:])
-    if request is None:
-        return
+    split = sys.argv.index(LATER)
+    request = serve(connection, sys.argv[1:split], sys.argv[split + 1 :])
+    if request is not None:
+        _end(_become(request))
+
+
+def _become(request: dict[str, Any]) -> int:
     sys.argv = [request["module"], *request["arguments"]]
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)  # noqa: T201 - as the interpreter does
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter does: show it, and leave with 1
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end(code: int) -> None:
+    """Leave as the interpreter would, but without taking down thousands of modules one by one."""
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - waits for threads, as at any end
+    atexit._run_exitfuncs()  # noqa: SLF001
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

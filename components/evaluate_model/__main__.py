@@ -11,7 +11,7 @@ from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
 
 # isort: split
 from components.evaluate_model import champion as champions
-from components.evaluate_model import core, scoring
+from components.evaluate_model import core
 from components.evaluate_model.evaluation import evaluation
 from lakeloop import bootstrap
 from lakeloop.claiming import now_ms
@@ -33,6 +33,7 @@ from lakeloop.recording import record
 from lakeloop.runtime.claimant import claimant_of, recorded_by
 from lakeloop.runtime.step import Step, progress, run_step
 from lakeloop.serving.expressions import raw_to_features
+from lakeloop.training import scoring
 
 
 @dataclass(frozen=True)

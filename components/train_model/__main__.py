@@ -1,7 +1,6 @@
 """Train once a run key: find the run, else train, then log run, dataset, metrics and model."""
 
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from lakeloop import bootstrap
@@ -13,9 +12,8 @@ from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.trained_booster import Champion, TrainedBooster
 from lakeloop.domain.training import TrainedModel
 from lakeloop.runtime.claimant import claimant_of
+from lakeloop.runtime.libraries import libraries_here
 from lakeloop.runtime.step import Step, progress, run_step
-
-_LIBRARIES = ("lakeloop", "xgboost-cpu", "xgboost", "numpy", "pyarrow", "pyiceberg", "mlflow", "pyspark")
 
 
 def body(step: Step) -> None:
@@ -37,7 +35,7 @@ def _lineage(step: Step, training_set: TrainingSet) -> Lineage:
     code = CodeIdentity(
         git_commit=step.settings.git_commit,
         image_digest=step.settings.image_digest,
-        libraries={name: number for name in _LIBRARIES if (number := _installed(name))},
+        libraries=libraries_here(),
     )
     digest, seed = step.use_case.digest(), step.use_case.train.seed
     return Lineage(
@@ -48,13 +46,6 @@ def _lineage(step: Step, training_set: TrainingSet) -> Lineage:
         code=code,
         seed=seed,
     )
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _train_and_log(step: Step, lineage: Lineage) -> TrainedModel:
@@ -70,7 +61,11 @@ def _train_and_log(step: Step, lineage: Lineage) -> TrainedModel:
             (folder / name).write_bytes(content)
         progress("logging run, dataset and model to MLflow")
         return bootstrap.run_tracker(step.settings).log_training(
-            core.trained_model(made, lineage), folder, made.encoding, made.example, _parameters(step, made)
+            core.trained_model(made, lineage, step.use_case),
+            folder,
+            made.encoding,
+            made.example,
+            _parameters(step, made),
         )
 
 

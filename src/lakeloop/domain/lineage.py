@@ -36,7 +36,16 @@ class TrainingSet(Frozen):
     rows: int
     newest_rows: int
     watermark_columns: tuple[tuple[int, str, str], ...] = ()
+    window_from_snapshot_id: str | None = Field(
+        default=None,
+        description="Where the window's oldest range begins (exclusive); None: at the first row, or no earlier range.",
+    )
     spark_seconds: float = 0.0
+
+    @property
+    def oldest_from_snapshot_id(self) -> str | None:
+        """Exclusive start of all that was trained on; None: the first row."""
+        return self.window_from_snapshot_id if len(self.range_ids) > 1 else self.range.from_snapshot_id
 
 
 class Lineage(Frozen):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.features import FeatureEncoding
+from lakeloop.domain.rows_digest import RowsDigest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +31,8 @@ class TrainedBooster:
     """A training's outcome, before anything is logged.
 
     `booster` is XGBoost's UBJSON, cut to `rounds` trees a class; `history` has a value a round and data set;
-    `example` holds a few training rows as the feature table has them; `notes` become run parameters.
+    `example` holds a few training rows as the feature table has them; `notes` become run parameters; `data`
+    identifies the rows by part (`train`, `holdout`), where the engine can tell.
     """
 
     booster: bytes
@@ -44,6 +46,8 @@ class TrainedBooster:
     example: pa.Table
     seconds: float
     notes: dict[str, str] = field(default_factory=dict)
+    continued_version: str | None = None
+    data: dict[str, RowsDigest] = field(default_factory=dict)
 
 
 def refuse_hopeless(rows: int, label_counts: Mapping[float, int]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from lakeloop.domain.base import Frozen
 from lakeloop.domain.lineage import Lineage
+from lakeloop.domain.rows_digest import RowsDigest
 
 
 class TrainedModel(Frozen):
@@ -28,3 +31,13 @@ class TrainedModel(Frozen):
         default_factory=dict, description="Metric a round, e.g. holdout-logloss."
     )
     train_seconds: float = 0.0
+    use_case: dict[str, Any] = Field(
+        default_factory=dict,
+        description="As it was: JSON whose digest is the lineage's. Not a UseCase: later versions of it may differ.",
+    )
+    data: dict[str, RowsDigest] = Field(
+        default_factory=dict, description="Content of the rows by part: train, holdout. Empty: engine spark."
+    )
+    continued_version: str | None = Field(
+        default=None, description="Warm start: the version it went on from."
+    )

@@ -138,6 +138,7 @@ class SparkFeatureBuilder:
             rows=sum(b.rows for b in used),
             newest_rows=used[0].rows,
             watermark_columns=plan.columns,
+            window_from_snapshot_id=ranges[-1].from_snapshot_id if len(ranges) > 1 else None,
             spark_seconds=seconds,
         )
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
+from lakeloop.domain.claim_texts import held, moved_on, outdated, told
 from lakeloop.domain.claims import Claim, ClaimDecision, claim_decision, claimed, current_claim, released
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.ledger import LedgerEvent
@@ -38,6 +38,7 @@ class Claimant:
         skew_seconds: by how much the clocks of two machines may differ.
         ended: whether an owner is known for certain to have ended.
         yields: take over whoever holds it.
+        advice: what else to do when somebody else holds it.
         tell: told of a takeover, and of a renewal that failed.
         clock: milliseconds since the epoch.
     """
@@ -50,6 +51,7 @@ class Claimant:
     skew_seconds: float = 60.0
     ended: Callable[[str], bool] = lambda _: False
     yields: bool = False
+    advice: str = ""
     tell: Callable[[str], None] = lambda _: None
     clock: Callable[[], int] = field(default=now_ms)
 
@@ -77,17 +79,17 @@ class Claimant:
             events = self.ledger.events(self.use_case, documents=False)
             decision = self._decide(events, range_)
             if not still(events):
-                raise _moved_on(self.use_case)
+                raise moved_on(self.use_case)
             if decision.outcome == "granted" and self._fresh(decision.holder, range_):
                 return
-            told = _told(decision, reason)
-            event = self._event(events, range_, told, document)
+            text = told(decision, reason)
+            event = self._event(events, range_, text, document)
             try:
                 self.ledger.append(event, head)
             except ConflictError:
                 continue
             if decision.outcome == "taken_over":
-                self.tell(told)
+                self.tell(text)
             return
         raise ConflictError(
             f"the use case was not claimed: {ATTEMPTS} times another writer was faster",
@@ -164,9 +166,9 @@ class Claimant:
         skew_ms = int(self.skew_seconds * MILLISECONDS)
         decision = claim_decision(events, self.owner, self.clock(), range_, skew_ms=skew_ms, yields=yields)
         if decision.outcome == "held" and decision.holder is not None:
-            raise _held(self.use_case, decision.holder, skew_ms)
+            raise held(self.use_case, decision.holder, skew_ms, self.advice)
         if decision.outcome == "outdated" and decision.consumed is not None:
-            raise _outdated(self.use_case, decision.consumed)
+            raise outdated(self.use_case, decision.consumed)
         return decision
 
     def _fresh(self, mine: Claim | None, range_: SnapshotRange | None) -> bool:
@@ -188,48 +190,3 @@ class Claimant:
             reason=reason,
             document=document,
         )
-
-
-def _told(decision: ClaimDecision, reason: str) -> str:
-    if decision.outcome != "taken_over" or decision.holder is None:
-        return reason
-    left = decision.holder
-    return (
-        f"{reason}; taken over from {left.owner} ({left.by}), whose lease was until {_moment(left.until_ms)}"
-    )
-
-
-def _held(use_case: str, holder: Claim, skew_ms: int) -> ConflictError:
-    what = (
-        f"trains on snapshots up to {holder.range.to_snapshot_id}" if holder.range else "changes what serves"
-    )
-    return ConflictError(
-        f"{holder.owner} ({holder.by}) {what} since {_moment(holder.since_ms)}, and holds the use case until "
-        f"{_moment(holder.until_ms)} unless it ends or renews before",
-        where=use_case,
-        fix=f"run again when it has ended; if it died, its claim is free from "
-        f"{_moment(holder.until_ms + skew_ms)}; see lakeloop history {use_case}",
-    )
-
-
-def _outdated(use_case: str, consumed: LedgerEvent) -> ConflictError:
-    version = f", version {consumed.model_version}" if consumed.model_version else ""
-    to = consumed.range.to_snapshot_id if consumed.range else "?"
-    return ConflictError(
-        f"{consumed.pipeline_run_id or consumed.by} has trained on snapshots up to {to} since ({consumed.kind}"
-        f"{version}, {_moment(consumed.at_ms)})",
-        where=use_case,
-        fix=f"start a new run: lakeloop run {use_case} plans what is left",
-    )
-
-
-def _moved_on(use_case: str) -> ConflictError:
-    return ConflictError(
-        "the plan is out of date: another run has consumed snapshots since it was made",
-        where=use_case,
-        fix="run again: what is left is planned anew",
-    )
-
-
-def _moment(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / MILLISECONDS, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -60,6 +60,7 @@ def claimant(settings: Settings, use_case: UseCase, kind: str, *, take_over: boo
         skew_seconds=settings.clock_skew_seconds,
         ended=bootstrap.run_ended(settings),
         yields=take_over,
+        advice="in an emergency, --take-over does not wait",
         tell=output.say,
     )
 

@@ -103,7 +103,6 @@ def _judge(
     progress(f"scoring the challenger on {len(holdout)} rows")
     scored = scoring.scores(challenger.booster, challenger.encoding, matrix, holdout)
     champion = _champion(step, trained, rows, holdout, challenger.encoding)
-    seconds = time.monotonic() - started
     if isinstance(champion, str):
         verdict = core.confirmed(gate, champion, len(holdout), int(labels.sum()))
         champion = None
@@ -120,6 +119,7 @@ def _judge(
     importance, shap_rows = scoring.shap_importance(
         challenger.booster, challenger.encoding, matrix, holdout, seed
     )
+    seconds = round(time.monotonic() - started, 3)
     return (
         verdict.model_copy(update={"scoring_seconds": seconds}),
         evaluation(labels, models, importance, shap_rows),

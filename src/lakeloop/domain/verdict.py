@@ -51,7 +51,9 @@ class Verdict(Frozen):
         default=None, description="Challenger minus champion, paired; larger is better."
     )
     probability_better: float | None = None
-    scoring_seconds: float = 0.0
+    scoring_seconds: float = Field(
+        default=0.0, description="Predictions of both models, metrics, resamples, and TreeSHAP."
+    )
 
 
 class Curve(Frozen):

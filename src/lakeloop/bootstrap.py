@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lakeloop.ports.batch_records import BatchRecords
+    from lakeloop.ports.comparison import RowComparer
     from lakeloop.ports.deployer import Deployer
     from lakeloop.ports.generator import BatchGenerator, BatchProfiler, SourceFolder
     from lakeloop.ports.inspector import Inspector
@@ -140,3 +141,10 @@ def inspector() -> Inspector:
     from lakeloop.adapters.duckdb.inspector import DuckdbInspector
 
     return DuckdbInspector()
+
+
+def row_comparer() -> RowComparer:
+    """Compares rows of two snapshots, in process."""
+    from lakeloop.adapters.duckdb.comparer import DuckdbRowComparer
+
+    return DuckdbRowComparer()

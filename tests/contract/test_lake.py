@@ -15,6 +15,7 @@ from lakeloop.adapters.iceberg.lake import FOREVER_MS, IcebergLake
 from lakeloop.adapters.iceberg.metadata import read_metadata_file
 from lakeloop.adapters.memory.lake import MemoryLake
 from lakeloop.domain.errors import ConflictError, LakeloopError
+from lakeloop.domain.time_travel import snapshot_at
 from lakeloop.ports.lake import Lake
 from lakeloop.settings import Settings
 
@@ -142,6 +143,33 @@ def test_a_missing_snapshot_or_column_is_named(place: Place) -> None:
         list(place.lake.read_batches(TABLE, head, columns=["amnt"]))
     with pytest.raises(LakeloopError, match="no column 'amnt'"):
         list(place.lake.read_batches(TABLE, head, where={"amnt": [1]}))
+
+
+def test_the_log_tells_what_main_pointed_at(place: Place) -> None:
+    heads = [place.append(rows(first, 2, "a"), {}) for first in (0, 2)]
+    state = place.lake.table_state(TABLE)
+    assert state is not None
+    assert [m.snapshot_id for m in state.log] == heads
+    assert [snapshot_at(state, m.at_ms).snapshot_id for m in state.log] == heads
+
+
+def test_two_snapshots_differ_by_the_files_that_they_do_not_share(place: Place) -> None:
+    first = place.append(rows(0, 4, "a"), {})
+    second = place.append(rows(4, 3, "b"), {})
+    forward, back = (
+        place.lake.difference(TABLE, a, b, ["id"]) for a, b in ((first, second), (second, first))
+    )
+    assert (forward.gone_files, forward.come_files > 0) == (0, True)
+    assert (back.gone_files > 0, back.come_files) == (True, 0)
+    for side in (forward.come, back.gone):
+        table = pa.Table.from_batches(side())
+        assert table.column_names == ["id"]
+        assert sorted(table["id"].to_pylist()) == [4, 5, 6]
+    assert pa.Table.from_batches(forward.gone()).num_rows == 0
+    with pytest.raises(LakeloopError, match="no snapshot 77"):
+        place.lake.difference(TABLE, "77", second)
+    with pytest.raises(LakeloopError, match="no column 'amnt'"):
+        place.lake.difference(TABLE, first, second, ["amnt"])
 
 
 def test_a_pin_holds_its_snapshot_and_comes_off_again(place: Place) -> None:

@@ -12,6 +12,7 @@ from lakeloop.cli import (
     run,
     runs,
     serve,
+    show,
     status,
     stop,
     validate,
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 
 _LOOP = (init, validate, plan, run, status)
-_RECORD = (history, what_served, why)
+_RECORD = (history, what_served, why, show)
 _ENDPOINT = (rollback, promote, serve, stop)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs):
     module.register(app)

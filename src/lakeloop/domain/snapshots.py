@@ -50,6 +50,13 @@ class Ref(Frozen):
     snapshot_id: str
 
 
+class Move(Frozen):
+    """An entry of the snapshot log: since when main pointed where."""
+
+    at_ms: int
+    snapshot_id: str
+
+
 class TableState(Frozen):
     """What the planner knows: everything in a table's current metadata, no data."""
 
@@ -62,6 +69,9 @@ class TableState(Frozen):
     schemas: dict[int, tuple[Column, ...]] = Field(default_factory=dict)
     current_schema_id: int = 0
     properties: dict[str, str] = Field(default_factory=dict)
+    log: tuple[Move, ...] = Field(
+        default=(), description="The snapshot log, oldest first; expiry cuts its beginning off."
+    )
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lakeloop.domain.batch import Batch, IngestResult
@@ -13,6 +14,21 @@ from lakeloop.domain.use_case import UseCase
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class FileDifference:
+    """Rows of the data files that two snapshots do not share.
+
+    A file whose deletes differ counts on both sides. A row that was only rewritten comes on both, too: who wants to
+    know what changed compares the two; where one side has no file, the other is exact by itself. Both sides have
+    the columns of the later snapshot, missing ones null.
+    """
+
+    gone_files: int
+    come_files: int
+    gone: Callable[[], Iterator[pa.RecordBatch]]
+    come: Callable[[], Iterator[pa.RecordBatch]]
 
 
 class Lake(Protocol):
@@ -38,6 +54,15 @@ class Lake(Protocol):
             range_ids: only rows whose `_range_id` is among them.
             where: only rows whose value is among the listed ones, in every column named; files and row groups
                 whose bounds exclude all listed values are not read, so that few rows of a huge table are cheap.
+        """
+
+    def difference(
+        self, table: str, before: str, after: str, columns: Sequence[str] | None = None
+    ) -> FileDifference:
+        """Which files the snapshot `after` lacks of those of `before`, and has beyond them.
+
+        Raises:
+            LakeloopError: no such table, snapshot or column.
         """
 
     def pin(self, table: str, tag: str, snapshot_id: str) -> None:

@@ -15,10 +15,12 @@ from lakeloop.adapters.iceberg.catalog import (
     place,
     reachable,
 )
+from lakeloop.adapters.iceberg.difference import file_difference
 from lakeloop.adapters.iceberg.metadata import local_path, read_metadata_file, table_state
 from lakeloop.adapters.iceberg.rows import listed, schema_at, select, stream
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN, TableState
+from lakeloop.ports.lake import FileDifference
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,6 +85,18 @@ class IcebergLake:
         selected = select(schema, columns, table)
         wanted = {**(where or {}), **({} if range_ids is None else {RANGE_ID_COLUMN: range_ids})}
         return stream(loaded, int(snapshot_id), selected, listed(loaded, schema, wanted))
+
+    def difference(
+        self, table: str, before: str, after: str, columns: Sequence[str] | None = None
+    ) -> FileDifference:
+        """Which files the snapshot `after` lacks of those of `before`, and has beyond them.
+
+        Raises:
+            LakeloopError: no such table, snapshot or column, or a manifest cannot be read.
+        """
+        loaded = self._load(table)
+        schema_at(loaded, before)
+        return file_difference(loaded, before, after, select(schema_at(loaded, after), columns, table))
 
     def pin(self, table: str, tag: str, snapshot_id: str) -> None:
         """Make `tag` hold the snapshot for ever; the same pin again is a no-op.

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from lakeloop.domain.base import canonical_json
 from lakeloop.domain.errors import LakeloopError
-from lakeloop.domain.snapshots import Column, Operation, Ref, Snapshot, TableState
+from lakeloop.domain.snapshots import Column, Move, Operation, Ref, Snapshot, TableState
 
 _OPERATIONS: dict[str | None, Operation] = {
     "append": "append",
@@ -80,6 +80,10 @@ def _table_state(name: str, metadata: dict[str, Any]) -> TableState:
         schemas={s.get("schema-id", 0): _columns(s) for s in schemas},
         current_schema_id=metadata.get("current-schema-id", 0),
         properties={k: str(v) for k, v in (metadata.get("properties") or {}).items()},
+        log=tuple(
+            Move.model_construct(at_ms=entry["timestamp-ms"], snapshot_id=str(entry["snapshot-id"]))
+            for entry in metadata.get("snapshot-log") or ()
+        ),
     )
 
 

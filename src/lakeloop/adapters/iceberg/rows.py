@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,28 @@ def stream(table: Table, snapshot_id: int, selected: Schema, filter_: Any) -> It
     Raises:
         LakeloopError: while it is read: a file is missing or broken.
     """
+
+    def plan() -> Iterable[Any]:
+        tasks: Iterable[Any] = table.scan(row_filter=filter_, snapshot_id=snapshot_id).plan_files()
+        return tasks
+
+    return stream_files(table, plan, selected, filter_)
+
+
+def stream_files(
+    table: Table, plan: Callable[[], Iterable[Any]], selected: Schema, filter_: Any
+) -> Iterator[pa.RecordBatch]:
+    """The rows of planned files, each without what its delete files delete; an empty batch where there are none.
+
+    Args:
+        table: by pyiceberg.
+        plan: the scan tasks; asked for when the first batch is.
+        selected: columns of the batches.
+        filter_: only these rows.
+
+    Raises:
+        LakeloopError: while it is read: a file is missing or broken, or pyiceberg cannot read its deletes.
+    """
     import pyarrow as pa
     from pyiceberg.io.pyarrow import ArrowScan
 
@@ -76,8 +98,8 @@ def stream(table: Table, snapshot_id: int, selected: Schema, filter_: Any) -> It
     arrow = ArrowScan(table.metadata, table.io, selected, filter_)
     empty = True
     # One file at a time: given all files, ArrowScan reads ahead without a limit.
-    with _readable(table):
-        for task in table.scan(row_filter=filter_, snapshot_id=snapshot_id).plan_files():
+    with readable(table):
+        for task in plan():
             for batch in _file_batches(arrow, table, task):
                 empty = False
                 columns = [batch.column(f.name).cast(f.type) for f in target]
@@ -87,7 +109,8 @@ def stream(table: Table, snapshot_id: int, selected: Schema, filter_: Any) -> It
 
 
 @contextmanager
-def _readable(table: Table) -> Iterator[None]:
+def readable(table: Table) -> Iterator[None]:
+    """Turn what reading a table's files raises into one clear error."""
     try:
         yield
     except OSError as error:
@@ -95,6 +118,15 @@ def _readable(table: Table) -> Iterator[None]:
             f"a file of the table cannot be read: {error}",
             where=".".join(table.name()),
             fix="see whether the storage answers, or whether somebody removed files behind its back",
+        ) from error
+    except (NotImplementedError, ValueError) as error:
+        if "equality delete" not in str(error):
+            raise
+        raise LakeloopError(
+            "the snapshot has equality deletes, which can only be read with Spark",
+            where=".".join(table.name()),
+            fix="compact it: CALL system.rewrite_data_files(table => ..., "
+            "options => map('delete-file-threshold', '1'))",
         ) from error
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.domain.errors import ConflictError, LakeloopError
-from lakeloop.domain.snapshots import RANGE_ID_COLUMN, Column, Ref, Snapshot, TableState
+from lakeloop.domain.snapshots import RANGE_ID_COLUMN, Column, Move, Ref, Snapshot, TableState
+from lakeloop.ports.lake import FileDifference
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +48,7 @@ class MemoryLake:
             update={
                 "current_snapshot_id": id_,
                 "snapshots": (*state.snapshots, snapshot),
+                "log": (*state.log, Move(at_ms=snapshot.timestamp_ms, snapshot_id=id_)),
                 "refs": tuple(sorted([*refs, main], key=lambda r: r.name)),
             }
         )
@@ -77,7 +79,24 @@ class MemoryLake:
             type_ = rows.schema.field(name).type
             rows = rows.filter(pc.is_in(rows[name], pa.array(list(values), type_)))
         rows = rows.select(list(columns)) if columns is not None else rows
-        return iter(rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
+        return _batches(rows)
+
+    def difference(
+        self, table: str, before: str, after: str, columns: Sequence[str] | None = None
+    ) -> FileDifference:
+        """One file an append: what is shared is what both snapshots' rows begin with."""
+        old, new = self._at(table, before), self._at(table, after)
+        names = list(columns) if columns is not None else new.column_names
+        missing = [c for c in names if c not in new.column_names]
+        if missing:
+            raise LakeloopError(f"no column {missing[0]!r} at that snapshot", where=table)
+        shared = min(old.num_rows, new.num_rows)
+        if not old.slice(0, shared).equals(new.slice(0, shared)):
+            shared = 0
+        gone, come = (rows.slice(shared).select(names) for rows in (old, new))
+        return FileDifference(
+            int(gone.num_rows > 0), int(come.num_rows > 0), lambda: _batches(gone), lambda: _batches(come)
+        )
 
     def pin(self, table: str, tag: str, snapshot_id: str) -> None:
         """Make `tag` hold the snapshot; the same pin again is a no-op.
@@ -118,6 +137,12 @@ class MemoryLake:
         if (table, snapshot_id) not in self._rows:
             raise LakeloopError(f"the table has no snapshot {snapshot_id}", where=table)
         return self._rows[table, snapshot_id]
+
+
+def _batches(rows: pa.Table) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    return iter(rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)])
 
 
 def _new_table(name: str, schema: pa.Schema) -> TableState:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.comparison import RowComparer
     from lakeloop.ports.deployer import Deployer
     from lakeloop.ports.generator import BatchGenerator, BatchProfiler, SourceFolder
+    from lakeloop.ports.housekeeping import FolderKeeper, TableKeeper
     from lakeloop.ports.inspector import Inspector
     from lakeloop.ports.journal import RunJournal
     from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
@@ -148,3 +149,17 @@ def row_comparer() -> RowComparer:
     from lakeloop.adapters.duckdb.comparer import DuckdbRowComparer
 
     return DuckdbRowComparer()
+
+
+def table_keeper(settings: Settings) -> TableKeeper:
+    """Tidies tables."""
+    from lakeloop.adapters.iceberg.housekeeping import IcebergTableKeeper
+
+    return IcebergTableKeeper(settings)
+
+
+def folder_keeper() -> FolderKeeper:
+    """Tidies folders, on any file system that Arrow knows."""
+    from lakeloop.adapters.files.folders import ArrowFolderKeeper
+
+    return ArrowFolderKeeper()

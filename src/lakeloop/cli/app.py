@@ -15,6 +15,7 @@ from lakeloop.cli import (
     show,
     status,
     stop,
+    tidy,
     validate,
     what_served,
     why,
@@ -38,5 +39,5 @@ app = typer.Typer(
 _LOOP = (init, validate, plan, run, status)
 _RECORD = (history, what_served, why, show)
 _ENDPOINT = (rollback, promote, serve, stop)
-for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs):
+for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy):
     module.register(app)

@@ -203,16 +203,31 @@ class Intruder(TableRefs):
         return super().publish(branch, staged, *properties)
 
 
-def test_main_moved_while_auditing(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:
+class LateIntruder(TableRefs):
+    """Acts when the publishing transaction has looked at main and is about to commit."""
+
+    act: Callable[[], None]
+
+    def _stage_properties(self, *arguments: Any) -> None:
+        type(self).act()
+        type(self).act = staticmethod(lambda: None)
+        super()._stage_properties(*arguments)
+
+
+@pytest.mark.parametrize("intruder", [Intruder, LateIntruder])
+def test_main_moved_while_auditing(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch, intruder: type[Intruder | LateIntruder]
+) -> None:
     landing.land("one", 0, 9)
     table = f"{landing.spark_lake.settings.catalog_name}.{landing.use_case.table.name}"
     statement = f"INSERT INTO {table} VALUES (99, TIMESTAMP'2025-01-01', 1, 'a', 1)"  # noqa: S608
-    Intruder.act = staticmethod(lambda: landing.spark_lake.sql(statement) and None)
-    monkeypatch.setattr("lakeloop.adapters.spark.publisher.TableRefs", Intruder)
+    intruder.act = staticmethod(lambda: landing.spark_lake.sql(statement) and None)
+    monkeypatch.setattr("lakeloop.adapters.spark.publisher.TableRefs", intruder)
     assert landing.land("two", 9, 9).outcome == "published"
     assert landing.ids() == [*range(18), 99]
     head = next(s for s in landing.state.snapshots if s.snapshot_id == landing.state.current_snapshot_id)
     assert head.summary[BATCH_ID_PROPERTY] == "two"
+    assert {r.batch_id for r in open_records(landing.state)} == {"one", "two"}
 
 
 def test_the_other_writer_brought_this_very_batch(landing: Landing, monkeypatch: pytest.MonkeyPatch) -> None:

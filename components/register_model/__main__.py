@@ -1,7 +1,8 @@
 """Register the model once a run key, and pin the snapshots that it was made of."""
 
-from components.register_model.core import pins
+from components.register_model.core import main_pins
 from lakeloop import bootstrap
+from lakeloop.domain.pins import pins
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Verdict
@@ -14,10 +15,13 @@ def body(step: Step) -> None:
     registered = bootstrap.model_registry(step.settings).register(step.use_case.name, trained, verdict)
     progress(f"{registered.model_name} version {registered.version}: pinning its snapshots")
     lake = bootstrap.lake(step.settings)
-    made = pins(registered.model_name, registered.version, trained.lineage.training_set)
+    training_set = trained.lineage.training_set
+    state = lake.table_state(training_set.range.table)
+    retained = {snapshot.snapshot_id for snapshot in state.snapshots} if state else set()
+    made = pins(registered.model_name, registered.version, training_set, retained)
     for pin in made:
         lake.pin(pin.table, pin.tag, pin.snapshot_id)
-    registration = registered.model_copy(update={"pins": {pin.table: pin.tag for pin in made}})
+    registration = registered.model_copy(update={"pins": main_pins(made)})
     _leave(step, trained, registration)
 
 

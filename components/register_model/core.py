@@ -1,25 +1,15 @@
-"""What a version depends on, and under which tags Iceberg keeps it."""
+"""What the registration tells of its pins."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from lakeloop.domain.lineage import TrainingSet
-
-
-@dataclass(frozen=True)
-class Pin:
-    """A snapshot that must not expire while the version is not retired."""
-
-    table: str
-    tag: str
-    snapshot_id: str
+from lakeloop.domain.pins import Pin
 
 
-def pins(model_name: str, version: str, training_set: TrainingSet) -> tuple[Pin, ...]:
-    """The source table at the end of its range, and the feature table as it was read."""
-    tag = f"lakeloop_{model_name}_v{version}"
-    return (
-        Pin(training_set.range.table, tag, training_set.range.to_snapshot_id),
-        Pin(training_set.feature_table, tag, training_set.feature_snapshot_id),
-    )
+def main_pins(pins: Iterable[Pin]) -> dict[str, str]:
+    """Table -> the tag at which a reader finds what the version was made of, the first of each table."""
+    found: dict[str, str] = {}
+    for pin in pins:
+        found.setdefault(pin.table, pin.tag)
+    return found

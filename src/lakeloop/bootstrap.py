@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
     from lakeloop.ports.ledger import Ledger
     from lakeloop.ports.models import ModelRegistry, RunTracker
+    from lakeloop.ports.recomputer import FeatureRecomputer
     from lakeloop.ports.trainer import DistributedTrainer
 
 
@@ -81,6 +82,13 @@ def feature_builder(settings: Settings) -> FeatureBuilder:
     from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
 
     return SparkFeatureBuilder(settings, lake(settings))
+
+
+def feature_recomputer(settings: Settings) -> FeatureRecomputer:
+    """Features a second time, in Spark, beside the live feature table."""
+    from lakeloop.adapters.spark.feature_recomputer import SparkFeatureRecomputer
+
+    return SparkFeatureRecomputer(settings, lake(settings))
 
 
 def distributed_trainer(settings: Settings) -> DistributedTrainer:

@@ -8,6 +8,7 @@ from lakeloop.cli import (
     logs,
     plan,
     promote,
+    replay,
     rollback,
     run,
     runs,
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 
 _LOOP = (init, validate, plan, run, status)
-_RECORD = (history, what_served, why, show)
+_RECORD = (history, what_served, why, replay, show)
 _ENDPOINT = (rollback, promote, serve, stop)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy):
     module.register(app)

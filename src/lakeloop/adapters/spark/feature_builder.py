@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.spark.branches import TableRefs
 from lakeloop.adapters.spark.failures import first_line, spark_failures
+from lakeloop.adapters.spark.feature_rows import feature_rows
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.adapters.spark.source_rows import source_rows
 from lakeloop.adapters.spark.sql import create_table, qualified
@@ -230,8 +231,7 @@ class _Ranges:
         from pyspark.sql import functions as F  # noqa: N812 - the field's name for it
 
         source = source_rows(self._spark, self._settings, range_, self._plan)
-        columns = [F.expr(c.sql).alias(c.name) for c in self._table.columns]
-        rows = source.select(*columns, F.lit(range_id).alias(RANGE_ID_COLUMN))
+        rows = feature_rows(source, self._table, range_id)
         label = F.col(LABEL_COLUMN)
         rows = rows.observe(
             observed,

@@ -77,6 +77,10 @@ lint: setup ## Ruff, formatting, mypy --strict, import-linter
 bench: setup ## Ratios: loop overhead, 1x and 50x history, Iceberg to booster against toPandas
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: scorecard
+scorecard: setup ## Twenty ways to a silent wrong model, played on the labs' way and on lakeloop; rewrites docs/scorecard.*
+	@$(BIN)/python -m tests.scorecard $(ARGS)
+
 ##@ Change it
 
 .PHONY: fmt

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.models import ModelRegistry, RunTracker
     from lakeloop.ports.recomputer import FeatureRecomputer
     from lakeloop.ports.trainer import DistributedTrainer
+    from lakeloop.tidying import Places
 
 
 def lake(settings: Settings) -> Lake:
@@ -171,3 +172,20 @@ def folder_keeper() -> FolderKeeper:
     from lakeloop.adapters.files.folders import ArrowFolderKeeper
 
     return ArrowFolderKeeper()
+
+
+def tidying_places(settings: Settings) -> Places:
+    """Where litter may lie."""
+    from lakeloop.tidying import Places
+
+    ended = run_ended(settings)
+    return Places(
+        lake=lake(settings),
+        records=batch_records(settings),
+        tables=table_keeper(settings),
+        folders=folder_keeper(),
+        staging_uri=settings.staging,
+        runs_uri=settings.runs_folder.as_uri(),
+        journal_uri=settings.journal,
+        goes_on=lambda run_id: not ended(run_id),
+    )

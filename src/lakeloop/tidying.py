@@ -46,6 +46,25 @@ class Places:
     goes_on: Callable[[str], bool]
 
 
+def plan_tidying(
+    places: Places, use_cases: Iterable[UseCase], cutoff_ms: int, runs_cutoff_ms: int | None
+) -> TidyPlan:
+    """All that may go, each thing once.
+
+    Args:
+        places: where to look.
+        use_cases: whose tables and staging.
+        cutoff_ms: what has changed since stays, milliseconds since the epoch.
+        runs_cutoff_ms: the same for run folders and journals; None leaves all of them.
+
+    Raises:
+        LakeloopError: the catalog or the storage does not answer.
+    """
+    plans = [plan_use_case(places, use_case, cutoff_ms) for use_case in use_cases]
+    plans += [plan_runs(places, runs_cutoff_ms)] if runs_cutoff_ms is not None else []
+    return _together(plans)
+
+
 def plan_use_case(places: Places, use_case: UseCase, cutoff_ms: int) -> TidyPlan:
     """What dead attempts at a use case left in its table, its feature tables and staging.
 
@@ -145,7 +164,6 @@ def _batches_uri(places: Places, use_case: str) -> str:
 
 def _together(plans: Iterable[TidyPlan]) -> TidyPlan:
     found = list(plans)
-    return TidyPlan(
-        removals=tuple(r for plan in found for r in plan.removals),
-        left=tuple(item for plan in found for item in plan.left),
-    )
+    once = {(r.kind, r.place, r.name): r for plan in found for r in plan.removals}
+    left = dict.fromkeys(item for plan in found for item in plan.left)
+    return TidyPlan(removals=tuple(once.values()), left=tuple(left))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,9 +10,7 @@ from lakeloop.cli.options import Json
 
 if TYPE_CHECKING:
     from lakeloop.domain.tidying import Removal
-    from lakeloop.domain.use_case import UseCase
-    from lakeloop.settings import Settings
-    from lakeloop.tidying import Places, TidyPlan
+    from lakeloop.tidying import TidyPlan
 
 Named = Annotated[
     str | None, typer.Argument(metavar="[USE_CASE]", help="Default: all of conf/use_cases, and old runs.")
@@ -21,8 +18,6 @@ Named = Annotated[
 Age = Annotated[str, typer.Option(metavar="AGE", help="Touch nothing younger: 90s, 30m, 12h, 7d.")]
 RunsAge = Annotated[str, typer.Option(metavar="AGE", help="The same for run folders and journals.")]
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_AGE = re.compile(r"(\d{1,6})([smhd])")
 _MOST_LISTED = 50
 
 
@@ -50,72 +45,30 @@ def tidy(  # noqa: PLR0913, PLR0917 - one option each
       lakeloop tidy card_fraud --older-than 6h --yes
       lakeloop tidy --json | jq '.removals[] | select(.kind == "data_file") | .bytes'
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
+    from lakeloop import bootstrap
+    from lakeloop.claiming import now_ms
     from lakeloop.cli import output
     from lakeloop.domain.errors import UserError
+    from lakeloop.domain.tidying import age_seconds
     from lakeloop.settings import Settings
-    from lakeloop.tidying import carry_out
+    from lakeloop.tidying import carry_out, plan_tidying
     from lakeloop.use_case_files import known_use_cases, load_use_case
 
     if dry_run and yes:
         raise UserError("--dry-run and --yes exclude each other", where="lakeloop tidy", fix="leave one out")
-    settings, ages = Settings(), (seconds(older_than), seconds(runs_older_than))
+    settings = Settings()
+    # The clocks of who wrote and of who tidies may differ.
+    now = now_ms() - int(settings.clock_skew_seconds * 1000)
+    cutoff_ms, runs_cutoff_ms = (now - age_seconds(age) * 1000 for age in (older_than, runs_older_than))
     loaded = [load_use_case(name) for name in ([use_case] if use_case else known_use_cases())]
-    places = places_of(settings)
-    plan = planned(places, settings, loaded, ages, with_runs=use_case is None)
+    places = bootstrap.tidying_places(settings)
+    plan = plan_tidying(places, loaded, cutoff_ms, None if use_case else runs_cutoff_ms)
     done = carry_out(places, plan, output.say if not json else lambda _: None) if yes else ()
     if json:
         output.as_json({**plan.model_dump(mode="json"), "removed": [r.model_dump(mode="json") for r in done]})
         return
     for line in plan_lines(plan, done, yes=yes):
         output.data(line)
-
-
-def seconds(text: str) -> int:
-    """An age such as 12h.
-
-    Raises:
-        UserError: it is none.
-    """
-    from lakeloop.domain.errors import UserError
-
-    found = _AGE.fullmatch(text.strip().lower())
-    if found is None:
-        raise UserError(f"{text!r} is no age", where="lakeloop tidy", fix="write e.g. 90s, 30m, 12h or 7d")
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def places_of(settings: Settings) -> Places:
-    """Where litter may lie."""
-    from lakeloop import bootstrap
-    from lakeloop.tidying import Places
-
-    ended = bootstrap.run_ended(settings)
-    return Places(
-        lake=bootstrap.lake(settings),
-        records=bootstrap.batch_records(settings),
-        tables=bootstrap.table_keeper(settings),
-        folders=bootstrap.folder_keeper(),
-        staging_uri=settings.staging,
-        runs_uri=settings.runs_folder.as_uri(),
-        journal_uri=settings.journal,
-        goes_on=lambda run_id: not ended(run_id),
-    )
-
-
-def planned(
-    places: Places, settings: Settings, use_cases: list[UseCase], ages: tuple[int, int], *, with_runs: bool
-) -> TidyPlan:
-    """All that may go by the ages in seconds; clocks may differ by what the settings allow."""
-    from lakeloop.claiming import now_ms
-    from lakeloop.tidying import TidyPlan, plan_runs, plan_use_case
-
-    now = now_ms() - int(settings.clock_skew_seconds * 1000)
-    plans = [plan_use_case(places, u, now - ages[0] * 1000) for u in use_cases]
-    plans += [plan_runs(places, now - ages[1] * 1000)] if with_runs else []
-    once = {(r.kind, r.place, r.name): r for p in plans for r in p.removals}
-    return TidyPlan(
-        removals=tuple(once.values()), left=tuple(dict.fromkeys(item for p in plans for item in p.left))
-    )
 
 
 def plan_lines(plan: TidyPlan, done: tuple[Removal, ...], *, yes: bool) -> list[str]:

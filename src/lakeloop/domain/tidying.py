@@ -6,6 +6,7 @@ file that any snapshot of the table's metadata names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal
 
@@ -13,11 +14,14 @@ from pydantic import Field
 
 from lakeloop.domain.base import Frozen
 from lakeloop.domain.batch import BATCH_ID_PROPERTY
+from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_table import RANGE_PROPERTY
 from lakeloop.domain.snapshots import Snapshot, TableState, ancestry
 from lakeloop.domain.time_travel import moment
 
 ATTEMPT_BRANCHES = ("lakeloop_batch_", "lakeloop_range_")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AGE = re.compile(r"(\d{1,6})([smhd])")
 
 RemovalKind = Literal["branch", "snapshot", "data_file", "staged_batch", "run_folder", "journal"]
 
@@ -64,6 +68,18 @@ class StoredFolder(Frozen):
     name: str
     modified_ms: int
     bytes: int | None = None
+
+
+def age_seconds(text: str) -> int:
+    """An age such as 12h, in seconds.
+
+    Raises:
+        UserError: it is none.
+    """
+    found = _AGE.fullmatch(text.strip().lower())
+    if found is None:
+        raise UserError(f"{text!r} is no age", where="tidy", fix="write e.g. 90s, 30m, 12h or 7d")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def reachable(state: TableState, but: Collection[str] = ()) -> frozenset[str]:

@@ -31,6 +31,7 @@ from lakeloop.runners.process.scheduling import GOOD, State
 from lakeloop.runners.process.session import Outcome, Session
 
 USER_ERROR_CODE: Final = 2
+_FINAL_CODES: Final = frozenset({USER_ERROR_CODE, 4})  # wrong input, and a refusal that is recorded
 
 
 class ContainerTask:
@@ -132,7 +133,7 @@ class ContainerTask:
                 if self._stop.is_set():
                     return Attempt("cancelled", Values(), self._session.stop.reason)
                 attempt = await self._attempt(environment)
-            if attempt.state != "failed" or number > retry.count or attempt.exit_code == USER_ERROR_CODE:
+            if attempt.state != "failed" or number > retry.count or attempt.exit_code in _FINAL_CODES:
                 return attempt
             await self._wait_before_retry(retry.delay_seconds(number), attempt.error)
         raise AssertionError("unreachable")

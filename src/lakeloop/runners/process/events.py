@@ -101,7 +101,7 @@ class TaskCancelled:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run is over."""
+    """The run is over; `resume_command` is empty where going on with the same input cannot help."""
 
     run_id: str
     state: str

@@ -72,7 +72,9 @@ def _task_failed(event: TaskFailed) -> list[Line]:
 def _run_finished(event: RunFinished) -> list[Line]:
     style = {"succeeded": "bold green", "failed": "bold red"}.get(event.state, "bold yellow")
     lines = [(f"run {event.run_id} {event.state} in {time_text(event.seconds)}", style)]
-    return lines if event.state == "succeeded" else [*lines, (f"go on with: {event.resume_command}", "")]
+    if event.state == "succeeded" or not event.resume_command:
+        return lines
+    return [*lines, (f"go on with: {event.resume_command}", "")]
 
 
 def time_text(seconds: float) -> str:

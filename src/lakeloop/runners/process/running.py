@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.runners.process import ir
 from lakeloop.runners.process.cache import Cache
+from lakeloop.runners.process.container_task import USER_ERROR_CODE
 from lakeloop.runners.process.environment import LocalSecrets, full_environment, secrets_for
 from lakeloop.runners.process.events import RunFinished, RunStarted, ignore_events
 from lakeloop.runners.process.inputs import Values
@@ -192,7 +193,11 @@ class _Run:
             state = "failed"
         self._finish(session, state, summary(outcome.outputs))
         first = session.failures[0][1] if session.failures else 1
-        codes = {"succeeded": 0, "cancelled": CANCELLED_EXIT_CODE, "failed": 2 if first == 2 else 1}  # noqa: PLR2004
+        codes = {
+            "succeeded": 0,
+            "cancelled": CANCELLED_EXIT_CODE,
+            "failed": 2 if first == USER_ERROR_CODE else 1,
+        }
         return RunResult(
             session.run_id,
             state,
@@ -214,7 +219,8 @@ class _Run:
                 "reason": session.stop.reason,
             }
         )
-        command = self._options.resume_command.format(run_id=session.run_id)
+        wrong_input = any(code == USER_ERROR_CODE for _, code in session.failures[:1])
+        command = "" if wrong_input else self._options.resume_command.format(run_id=session.run_id)
         session.listener(RunFinished(session.run_id, state, seconds, session.folder.path, command))
 
 

@@ -9,6 +9,7 @@ from lakeloop.cli import (
     plan,
     promote,
     replay,
+    retire,
     rollback,
     run,
     runs,
@@ -39,6 +40,6 @@ app = typer.Typer(
 
 _LOOP = (init, validate, plan, run, status)
 _RECORD = (history, what_served, why, replay, show)
-_ENDPOINT = (rollback, promote, serve, stop)
+_ENDPOINT = (rollback, promote, retire, serve, stop)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy):
     module.register(app)

@@ -50,7 +50,7 @@ def claimant(settings: Settings, use_case: UseCase, kind: str, *, take_over: boo
     from lakeloop.cli import output
     from lakeloop.runtime.claimant import recorded_by
 
-    name = "rollback" if kind == "rolled_back" else "promote"
+    name = {"rolled_back": "rollback", "retired": "retire"}.get(kind, "promote")
     return Claimant(
         ledger=bootstrap.ledger(settings),
         use_case=use_case.name,

@@ -12,7 +12,7 @@ from lakeloop.cli import main
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = (
     *("init", "validate", "plan", "run", "status", "runs", "logs"),
-    *("history", "what-served", "why", "rollback", "promote", "serve", "stop", "show", "tidy"),
+    *("history", "what-served", "why", "rollback", "promote", "serve", "stop", "show", "tidy", "retire"),
 )
 
 

@@ -56,7 +56,7 @@ def replay(
     if source not in {"source", "features"}:
         raise UserError(f"{source!r} is nothing to replay from", where="--from", fix="use source or features")
     loaded, settings = load_use_case(use_case), Settings()
-    arguments = {"use_case": loaded.canonical_json(), "version": version, "source": source}
+    arguments = {"use_case": loaded.model_dump_json(), "version": version, "source": source}
     result = _run(settings, arguments, f"{output.program()} replay {use_case} {version}")
     document = bootstrap.journal(settings).documents(result.run_id).get("replay")
     if json:

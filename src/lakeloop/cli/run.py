@@ -135,7 +135,7 @@ def _run_pipeline(use_case: UseCase, batch: BatchOptions, options: RunOptions) -
     from lakeloop.cli.pipeline_files import pipeline_file
     from lakeloop.runners.process import run_pipeline
 
-    arguments = {"use_case": use_case.canonical_json(), "batch_options": batch.canonical_json()}
+    arguments = {"use_case": use_case.model_dump_json(), "batch_options": batch.canonical_json()}
     if options.resume:
         arguments = {}  # a resumed run keeps the arguments that it was started with
     return run_pipeline(pipeline_file("retrain"), arguments, options)

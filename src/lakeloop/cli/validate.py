@@ -14,7 +14,7 @@ def validate(use_case: UseCaseArgument, json: Json = False) -> None:
     """Check a use case and name every problem.
 
     Keys, types, columns, expressions and XGBoost's parameters; each problem comes with its place. Exit code 2
-    when something is wrong. With --json, print the canonical use case: the exact text that the pipeline takes
+    when something is wrong. With --json, print the exact text that the pipeline takes
     as its parameter `use_case`.
 
     \b
@@ -28,7 +28,7 @@ def validate(use_case: UseCaseArgument, json: Json = False) -> None:
     loaded = load_use_case(use_case)
     check_use_case(loaded)
     if json:
-        output.data(loaded.canonical_json())
+        output.data(loaded.model_dump_json())
         return
     output.data(
         f"{find_use_case(use_case)}: valid: {loaded.name} on table {loaded.table.name}, "

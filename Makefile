@@ -60,11 +60,15 @@ $(FETCHED): $(SYNCED)
 
 .PHONY: test
 test: lint ## All that CI runs: lint, types, layers, then unit, contract, golden, integration and fault tests
-	@$(BIN)/pytest $(TESTS) $(PYTEST_ARGS)
+	@$(BIN)/pytest $(TESTS) -m "not crash" $(PYTEST_ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## Unit, contract and golden tests that need no JVM
 	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark" $(PYTEST_ARGS)
+
+.PHONY: crash-matrix
+crash-matrix: setup ## Kill every step around every commit, long random histories; rewrites the table in docs/reliability.md
+	@LAKELOOP_PUBLISH_CRASH_MATRIX=1 $(BIN)/pytest tests/faults tests/integration -m crash $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: setup ## Ruff, formatting, mypy --strict, import-linter

@@ -1,0 +1,94 @@
+"""Every commit to the outside, as the code makes them, in the order of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MLFLOW = "mlflow.tracking.client:MlflowClient"
+LEDGER = "lakeloop.adapters.iceberg.ledger:IcebergLedger.append"
+REFS = "lakeloop.adapters.spark.branches:TableRefs"
+SPARK_APPEND = "pyspark.sql.readwriter:DataFrameWriterV2.append"
+FOLDER = "lakeloop.adapters.local.endpoint_folder:EndpointFolder"
+SERVER = "lakeloop.adapters.local.process:ServerProcess"
+PIN = "lakeloop.adapters.iceberg.lake:IcebergLake.pin"
+STEP = "lakeloop.runtime.step"
+
+
+@dataclass(frozen=True)
+class Point:
+    """The nth call of a function in a step is a commit; `name` is what is then true."""
+
+    step: str
+    name: str
+    target: str
+    nth: int = 1
+
+    @property
+    def wanted(self) -> list[object]:
+        return [self.step, self.target, self.nth]
+
+
+def edge(step: str) -> Point:
+    """Right before the step does anything."""
+    return Point(step, "the step begins", f"{STEP}:_step")
+
+
+FIRST_RUN = (
+    Point("ingest_batch", "source table made", "lakeloop.adapters.spark.publisher:create_table"),
+    Point("ingest_batch", "branch made", f"{REFS}.create"),
+    Point("ingest_batch", "rows committed to the branch", SPARK_APPEND),
+    Point("ingest_batch", "main fast-forwarded, branch removed", f"{REFS}.publish"),
+    Point("build_training_set", "claim in the ledger", LEDGER),
+    Point("build_training_set", "feature table made", "lakeloop.adapters.spark.feature_builder:create_table"),
+    Point("build_training_set", "branch of the range made", f"{REFS}.create"),
+    Point("build_training_set", "feature rows committed to the branch", SPARK_APPEND),
+    Point("build_training_set", "feature rows published", f"{REFS}.publish"),
+    Point("train_model", "MLflow experiment made", f"{MLFLOW}.create_experiment"),
+    Point("register_model", "registered model made", f"{MLFLOW}.create_registered_model"),
+    Point("redeploy_endpoint", "gateway started", f"{SERVER}.start", 2),
+)
+
+LATER_RUN_IN_SPARK = tuple(p for p in FIRST_RUN[:9] if not p.name.endswith("table made"))
+
+LATER_RUN = (
+    Point("train_model", "MLflow run made", f"{MLFLOW}.create_run"),
+    Point("train_model", "model's files logged", f"{MLFLOW}.log_model_artifacts"),
+    Point("train_model", "logged model ready", f"{MLFLOW}.finalize_logged_model"),
+    Point("train_model", "run finished", f"{MLFLOW}.set_terminated"),
+    Point("train_model", "step's output written", f"{STEP}:Step.write"),
+    Point("evaluate_model", "verdict logged", f"{MLFLOW}.log_text"),
+    Point("evaluate_model", "accepted in the ledger", LEDGER),
+    Point("register_model", "version made", f"{MLFLOW}.create_model_version"),
+    Point("register_model", "alias challenger moved", f"{MLFLOW}.set_registered_model_alias"),
+    Point("register_model", "source snapshot pinned by a tag", PIN, 1),
+    Point("register_model", "feature snapshot pinned by a tag", PIN, 2),
+    Point("redeploy_endpoint", "model kept beside the endpoint", f"{FOLDER}.keep_model"),
+    Point("redeploy_endpoint", "candidate's server started", f"{SERVER}.start"),
+    Point("redeploy_endpoint", "traffic moved", f"{FOLDER}.write_routes", 1),
+    Point("redeploy_endpoint", "alias champion moved", f"{MLFLOW}.set_registered_model_alias"),
+    Point("redeploy_endpoint", "old server out of the routes", f"{FOLDER}.write_routes", 2),
+    Point("redeploy_endpoint", "old server stopped", f"{SERVER}.stop", 1),
+    Point("redeploy_endpoint", "promoted in the ledger", LEDGER),
+    Point("report_run", "report written", f"{STEP}:Step.write"),
+    Point(
+        "report_run", "report kept in MLflow", "lakeloop.adapters.mlflow.tracker:MlflowRunTracker.log_file"
+    ),
+)
+
+REJECTION = (Point("evaluate_model", "rejected in the ledger", LEDGER),)
+
+REFUSAL = (
+    Point("ingest_batch", "refused rows in quarantine", "lakeloop.adapters.spark.publisher:keep_refused"),
+    Point("ingest_batch", "refused branch dropped", f"{REFS}.drop"),
+    Point("ingest_batch", "batch_refused in the ledger", LEDGER),
+)
+
+STEPS = ("ingest_batch", "build_training_set", "train_model", "evaluate_model", "register_model",
+         "redeploy_endpoint", "report_run")  # fmt: skip
+POINTS = list(dict.fromkeys([*FIRST_RUN, *LATER_RUN, *REJECTION, *REFUSAL, *map(edge, STEPS)]))
+WANTED = [point.wanted for point in POINTS]
+
+
+def kill(point: Point, side: str, *, only_step: bool = False) -> str:
+    """What LAKELOOP_TEST_KILL is for a death there; points that share a call share their number, too."""
+    return f"{WANTED.index(point.wanted)}:{side}{':step' if only_step else ''}"

@@ -1,0 +1,38 @@
+"""Power cuts that need no JVM, on each change; `make crash-matrix` has every commit point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lakeloop.domain.use_case import UseCase
+from tests.faults.crash_matrix.matrix import Matrix, Rerun
+from tests.faults.crash_matrix.points import LATER_RUN
+from tests.faults.crash_matrix.ready_home import TABLE_SOURCE, make_ready_home
+from tests.faults.crash_matrix.world import World, use_case
+
+CHOSEN = ("run finished", "version made", "traffic moved", "promoted in the ledger")
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    world = World(tmp_path_factory.mktemp("cuts"), changes=TABLE_SOURCE)
+    try:
+        make_ready_home(world.settings, UseCase.model_validate(use_case(world.folder, **TABLE_SOURCE)))
+        world.copy("ready")
+        ended = world.run()
+        assert ended.code == 0, ended.output
+        yield Matrix(world, {"first": world.facts()})
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize(("rerun", "sides"), [("resume", ("before", "after")), ("new run", ("after",))])
+def test_a_rerun_after_power_cuts_ends_as_a_clean_run(
+    matrix: Matrix, rerun: Rerun, sides: tuple[str, ...]
+) -> None:
+    chosen = [point for point in LATER_RUN if point.name in CHOSEN]
+    assert len(chosen) == len(CHOSEN)
+    matrix.world.restore_without_endpoint("ready")
+    matrix.die_often([(point, side) for point in chosen for side in sides], rerun, "first")

@@ -14,7 +14,9 @@ from lakeloop.domain.tidying import (
     Removal,
     StoredFolder,
     dead_branches,
+    dead_scratch_table,
     dead_snapshots,
+    is_scratch,
     old_runs,
     orphan_files,
     staged_batches,
@@ -74,8 +76,10 @@ def plan_use_case(places: Places, use_case: UseCase, cutoff_ms: int) -> TidyPlan
     table = use_case.table.name
     namespace = table.rpartition(".")[0]
     features = f"{table}__{use_case.name}_features"
-    names = [t for t in places.tables.tables(namespace) if t == table or t.startswith(features)]
+    tables = places.tables.tables(namespace)
+    names = [t for t in tables if t == table or t.startswith(features)]
     plans = [_plan_table(places, name, cutoff_ms) for name in names]
+    plans += [_plan_scratch(places, name, cutoff_ms) for name in tables if is_scratch(name, use_case)]
     folders = places.folders.folders(_batches_uri(places, use_case.name))
     staged = staged_batches(use_case.name, folders, _landed(places, table), cutoff_ms)
     return _together([*plans, TidyPlan(removals=tuple(staged))])
@@ -131,6 +135,14 @@ def _plan_table(places: Places, table: str, cutoff_ms: int) -> TidyPlan:
     return TidyPlan(removals=(*branches, *snapshots, *files), left=(*left, *left_files))
 
 
+def _plan_scratch(places: Places, table: str, cutoff_ms: int) -> TidyPlan:
+    state = places.lake.table_state(table)
+    if state is None:
+        return TidyPlan()
+    then = places.tables.state_before(table, cutoff_ms)
+    return TidyPlan(removals=tuple(dead_scratch_table(state, then)))
+
+
 def _branches(places: Places, state: TableState, cutoff_ms: int) -> tuple[list[Removal], list[Left]]:
     branches, left = dead_branches(state, None, cutoff_ms)
     if not left:
@@ -149,6 +161,8 @@ def _remove(places: Places, removal: Removal) -> bool:
     match removal.kind:
         case "branch":
             return places.tables.drop_branch(removal.place, removal.name, removal.snapshot_id or "")
+        case "scratch_table":
+            return places.tables.purge(removal.place, removal.name)
         case "staged_batch":
             return places.folders.remove(_batches_uri(places, removal.place), removal.name)
         case "run_folder":

@@ -135,3 +135,20 @@ def test_a_table_inside_another_ones_folder_keeps_both_their_files(tidying: Tidy
         (),
         [f"table {tidying.namespace}.inside lies at the same place"],
     )
+
+
+def test_the_table_of_a_dead_replay_is_dropped_and_ones_like_it_are_not(tidying: Tidying) -> None:
+    tidying.land("one", 0, 9)
+    names = [
+        "pumps__pumps_replay_0123456789ab",
+        "pumps__pumps_replay_mine",
+        "pumps__other_replay_0123456789ab",
+    ]
+    for name in names:
+        table = f"{tidying.spark_lake.settings.catalog_name}.{tidying.namespace}.{name}"
+        tidying.spark_lake.sql(f"CREATE TABLE {table} USING iceberg AS SELECT 1 AS id")
+    assert tidying.found(age_seconds=3600) == {}
+    assert [r.place for r in tidying.plan().removals] == [f"{tidying.namespace}.{names[0]}"]
+    tidying.tidy()
+    left = IcebergTableKeeper(tidying.spark_lake.settings).tables(tidying.namespace)
+    assert sorted(left) == sorted(f"{tidying.namespace}.{n}" for n in ("pumps", *names[1:]))

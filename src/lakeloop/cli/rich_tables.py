@@ -15,6 +15,7 @@ from rich.table import Table
 
 WIDEST_CELL = 48
 PIPE_WIDTH = 1000
+NEVER_FOLDED = {"snapshot", "main at snapshot", "committed", "since"}  # to be copied whole
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,29 @@ def emphasized(value: object) -> Emphasized:
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """To stdout; numbers stand to the right."""
     console = _console()
-    console.print(_table(console, title, header, rows))
+    _print(console, title, _table(console, header, rows))
 
 
 def print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Rows of a table with any number of columns: where they are too wide, a line a column, as many as fit."""
     console = _console()
-    wide = _table(console, title, header, rows)
+    wide = _table(console, header, rows)
     if _width(console, wide) <= console.width:
-        console.print(wide)
+        _print(console, title, wide)
         return
     for shown in range(len(rows), 0, -1):
         told = title if shown == len(rows) else f"{title}; {shown} of them fit"
         turned = [[name, *(row[i] for row in rows[:shown])] for i, name in enumerate(header)]
-        tall = _table(console, told, ("column", *(str(i + 1) for i in range(shown))), turned)
+        tall = _table(console, ("column", *(str(i + 1) for i in range(shown))), turned)
         if shown == 1 or _width(console, tall) <= console.width:
-            console.print(tall)
+            _print(console, told, tall)
             return
+
+
+def _print(console: Console, title: str, table: Table) -> None:
+    # As a line of its own: a table's title is folded to the table's width.
+    console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    console.print(table)
 
 
 def _console() -> Console:
@@ -60,13 +67,16 @@ def _width(console: Console, table: Table) -> int:
     return Measurement.get(console, console.options.update(max_width=PIPE_WIDTH), table).maximum
 
 
-def _table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    table = Table(
-        title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
-    )
+def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
         is_number = bool(rows) and all(_is_number(row[i]) for row in rows)
-        table.add_column(escape(name), justify="right" if is_number else "left", overflow="fold")
+        table.add_column(
+            escape(name),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=name in NEVER_FOLDED,
+        )
     for row in rows:
         table.add_row(*(_cell(value, console.is_terminal) for value in row))
     return table

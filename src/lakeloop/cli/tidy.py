@@ -36,9 +36,10 @@ def tidy(  # noqa: PLR0913, PLR0917 - one option each
 ) -> None:
     """Remove what dead attempts left behind. Shows what would go; --yes removes it.
 
-    Branches and staged snapshots of attempts that never published, files that no snapshot names, generated files
-    of batches that have landed, folders and journals of old runs. Never anything that a branch or tag reaches, nor an
-    endpoint's models; in doubt a thing stays, and is named. Files of snapshots that go now are found next time.
+    Branches and staged snapshots of attempts that never published, files that no snapshot names, tables of
+    dead replays, generated files of batches that have landed, folders and journals of old runs. Never anything
+    that a branch or tag reaches, nor an endpoint's models; in doubt a thing stays, and is named. Files of
+    snapshots that go now are found next time.
 
     \b
       lakeloop tidy

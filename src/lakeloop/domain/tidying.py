@@ -16,14 +16,19 @@ from lakeloop.domain.base import Frozen
 from lakeloop.domain.batch import BATCH_ID_PROPERTY
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_table import RANGE_PROPERTY
+from lakeloop.domain.rereading import SCRATCH_MARK
 from lakeloop.domain.snapshots import Snapshot, TableState, ancestry
 from lakeloop.domain.time_travel import moment
+from lakeloop.domain.use_case import UseCase
 
 ATTEMPT_BRANCHES = ("lakeloop_batch_", "lakeloop_range_")
+_SCRATCH_END = re.compile(r"[0-9a-f]{12}")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AGE = re.compile(r"(\d{1,6})([smhd])")
 
-RemovalKind = Literal["branch", "snapshot", "data_file", "staged_batch", "run_folder", "journal"]
+RemovalKind = Literal[
+    "branch", "snapshot", "data_file", "scratch_table", "staged_batch", "run_folder", "journal"
+]
 
 
 class Removal(Frozen):
@@ -158,6 +163,29 @@ def dead_snapshots(state: TableState, without: Collection[str], cutoff_ms: int) 
 
 def _is_staged(snapshot: Snapshot) -> bool:
     return BATCH_ID_PROPERTY in snapshot.summary or RANGE_PROPERTY in snapshot.summary
+
+
+def is_scratch(table: str, use_case: UseCase) -> bool:
+    """Whether the table is one that a replay of this use case computes into."""
+    start, mark, rest = table.rpartition(SCRATCH_MARK)
+    return (
+        start == f"{use_case.table.name}__{use_case.name}"
+        and bool(mark)
+        and bool(_SCRATCH_END.fullmatch(rest))
+    )
+
+
+def dead_scratch_table(state: TableState, then: TableState | None) -> list[Removal]:
+    """A replay's table that has not changed since the cutoff: the replay is dead. One with a tag is somebody's.
+
+    Args:
+        state: the table now.
+        then: its metadata as it was at the cutoff; None where there was none.
+    """
+    if then != state or any(r.kind == "tag" for r in state.refs):
+        return []
+    reason = "a replay computed into it, and ended without dropping it"
+    return [Removal(kind="scratch_table", place=state.name, name=state.table_uuid, reason=reason)]
 
 
 def orphan_files(files: TableFiles, cutoff_ms: int) -> tuple[list[Removal], list[Left]]:

@@ -30,6 +30,9 @@ class TableKeeper(Protocol):
     def delete_files(self, table: str, paths: Sequence[str]) -> int:
         """Delete files of the data folder that still nothing names; how many went."""
 
+    def purge(self, table: str, table_uuid: str) -> bool:
+        """Drop a table with its files; False where it is gone or another one by now."""
+
 
 class FolderKeeper(Protocol):
     """Folders of staged batches, runs and journals, on any file system."""

@@ -139,6 +139,20 @@ class IcebergTableKeeper:
                 filesystem.delete_file(path)
         return len(going)
 
+    def purge(self, table: str, table_uuid: str) -> bool:
+        """Drop a table with its files; False where it is gone or another one by now.
+
+        Raises:
+            LakeloopError: the catalog does not answer.
+        """
+        loaded = self._lake.find(table)
+        if loaded is None or str(loaded.metadata.table_uuid) != table_uuid:
+            return False
+        with catalog_reachable(self._settings), suppress(NoSuchTableError):
+            self._lake.catalog.purge_table(table)
+            return True
+        return False
+
     def _obstacle(self, table: Table) -> str | None:
         """Why a file that this table does not name may still be somebody's."""
         if not isinstance(table.io, PyArrowFileIO):

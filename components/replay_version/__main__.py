@@ -5,6 +5,7 @@ from lakeloop import bootstrap
 from lakeloop.domain.lineage import CodeIdentity
 from lakeloop.domain.replay import Replay
 from lakeloop.replaying import Places, replay_version
+from lakeloop.runtime.code_digest import image_digest
 from lakeloop.runtime.libraries import libraries_here
 from lakeloop.runtime.step import Step, progress, run_step
 
@@ -20,7 +21,7 @@ def body(step: Step) -> None:
         source,
         code=CodeIdentity(
             git_commit=step.settings.git_commit,
-            image_digest=step.settings.image_digest,
+            image_digest=image_digest(step.settings, "lakeloop", "components.train_model"),
             libraries=libraries_here(),
         ),
         tell=progress,

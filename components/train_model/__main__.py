@@ -12,6 +12,7 @@ from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.trained_booster import Champion, TrainedBooster
 from lakeloop.domain.training import TrainedModel
 from lakeloop.runtime.claimant import claimant_of
+from lakeloop.runtime.code_digest import image_digest
 from lakeloop.runtime.libraries import libraries_here
 from lakeloop.runtime.step import Step, progress, run_step
 
@@ -34,7 +35,7 @@ def body(step: Step) -> None:
 def _lineage(step: Step, training_set: TrainingSet) -> Lineage:
     code = CodeIdentity(
         git_commit=step.settings.git_commit,
-        image_digest=step.settings.image_digest,
+        image_digest=image_digest(step.settings, "lakeloop", "components.train_model"),
         libraries=libraries_here(),
     )
     digest, seed = step.use_case.digest(), step.use_case.train.seed

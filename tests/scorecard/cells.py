@@ -10,7 +10,7 @@ from typing import Literal
 Outcome = Literal["caught before traffic", "caught later", "silent"]
 
 
-_VOLATILE = re.compile(r"\b[0-9a-f]{64}\b|\b\d{4}…\d{4}\b|\b\d{15,}\b")
+_VOLATILE = re.compile(r"\b[0-9a-f]{20}\b|\b[0-9a-f]{64}\b|\b\d{4}…\d{4}\b|\b\d{15,}\b")
 
 
 @dataclass(frozen=True)

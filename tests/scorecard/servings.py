@@ -143,8 +143,11 @@ def _lakeloop(loop: Loop, run_id: str, about: str) -> Seen:
     run, live = loop.step(run_id, "redeploy_endpoint"), loop.live()
     loop.release(run_id)
     version = live.version if live else "none"
-    kept = version == "1" == loop.champion()
-    right = f"version {version} serves"
+    told = loop.kinds()[-1] == "rollout_failed"
+    kept = version == "1" == loop.champion() and told
+    right = (
+        f"version {version} serves" if told else f"version {version} serves, and the ledger has no failure"
+    )
     return Seen(
         wrong=() if kept else (right,), told=run.told(about=about), right=right if kept and run.error else ""
     )

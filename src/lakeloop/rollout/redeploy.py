@@ -7,17 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.identity import identity_of
 from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE, IDENTITY_FILE
-from lakeloop.domain.rollout import Candidate, Registration, Rollout
+from lakeloop.domain.rollout import Candidate, Registration, Rollout, RolloutStep
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.use_case import UseCase
 from lakeloop.ports.deployer import Deployer
 from lakeloop.ports.lake import Lake
 from lakeloop.ports.models import ModelRegistry
 from lakeloop.rollout import proof
-from lakeloop.rollout.rolling_out import RollingOut
+from lakeloop.rollout.rolling_out import RollingOut, RolloutFailedError
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def redeploy(  # noqa: PLR0913, PLR0917 - what, where, and how it is told
         tell: told of the progress.
 
     Raises:
-        RolloutFailedError: the version is not live; what served before does again.
-        LakeloopError: it cannot be fetched, or there are no rows to prove it with.
+        RolloutFailedError: the version is not live, what served before does again; also where it cannot be
+            fetched, its bytes are not those that were trained, or there are no rows to prove it with.
     """
     name, version = registration.model_name, registration.version
 
@@ -59,16 +60,26 @@ def redeploy(  # noqa: PLR0913, PLR0917 - what, where, and how it is told
 
     with tempfile.TemporaryDirectory(prefix="lakeloop-") as folder:
         tell(f"downloading {name} version {version}")
-        model = places.registry.download(name, version, Path(folder))
+        try:
+            model = places.registry.download(name, version, Path(folder))
+            rows = _proof_rows(places.lake, use_case, trained, model, tell)
+        except LakeloopError as error:
+            raise RolloutFailedError(_not_started(use_case, version, error), error) from error
         return RollingOut(
             deployer=places.deployer,
             endpoint=use_case.endpoint,
             candidate=_candidate(trained, registration, model),
-            rows=_proof_rows(places.lake, use_case, trained, model, tell),
+            rows=rows,
             tolerance=use_case.deployment.score_tolerance,
             promote=promote,
             tell=tell,
         ).run()
+
+
+def _not_started(use_case: UseCase, version: str, error: LakeloopError) -> Rollout:
+    """The evidence of a version that cannot be fetched, or that there are no rows to prove with."""
+    step = RolloutStep(name="prove", passed=False, detail=str(error))
+    return Rollout(outcome="rolled_back", endpoint=use_case.endpoint, url="", version=version, steps=(step,))
 
 
 def _candidate(trained: TrainedModel, registration: Registration, model: Path) -> Candidate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 WIDEST_CELL = 48
 PIPE_WIDTH = 1000
-NEVER_FOLDED = {"snapshot", "main at snapshot", "committed", "since"}  # to be copied whole
+FOLDED = {"batch", "refs", "for", "name", "column", "type", "min", "max"}  # the rest is to be copied whole
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def emphasized(value: object) -> Emphasized:
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """To stdout; numbers stand to the right."""
     console = _console()
-    _print(console, title, _table(console, header, rows))
+    _print(console, title, _table(console, header, rows, FOLDED))
 
 
 def print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -67,7 +67,13 @@ def _width(console: Console, table: Table) -> int:
     return Measurement.get(console, console.options.update(max_width=PIPE_WIDTH), table).maximum
 
 
-def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+def _table(
+    console: Console,
+    header: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    folded: Collection[str] | None = None,
+) -> Table:
+    """Only columns named in `folded` are broken where the terminal is narrow; None: all of them."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(header):
         is_number = bool(rows) and all(_is_number(row[i]) for row in rows)
@@ -75,7 +81,7 @@ def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[obje
             escape(name),
             justify="right" if is_number else "left",
             overflow="fold",
-            no_wrap=name in NEVER_FOLDED,
+            no_wrap=folded is not None and name not in folded,
         )
     for row in rows:
         table.add_row(*(_cell(value, console.is_terminal) for value in row))

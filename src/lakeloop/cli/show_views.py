@@ -104,7 +104,14 @@ def show_snapshots(view: View, as_json: bool) -> None:
         )
         for s in state.snapshots
     ]
-    print_table(f"{state.name}: {counted(len(rows), 'snapshot')}", header, rows)
+    print_table(f"{state.name}: {counted(len(rows), 'snapshot')}", *_without_empty(header, rows))
+
+
+def _without_empty(
+    header: Sequence[str], rows: Sequence[Sequence[object]]
+) -> tuple[list[str], list[list[object]]]:
+    kept = [i for i in range(len(header)) if any(row[i] not in {None, ""} for row in rows)]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def show_history(view: View, as_json: bool) -> None:

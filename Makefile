@@ -17,7 +17,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 JARS := $(or $(LAKELOOP_SPARK_JARS_FOLDER),$(CACHE)/lakeloop/jars)
 SYNCED := .venv/.synced
 FETCHED := $(JARS)/.fetched
-TESTS := tests/unit tests/contract tests/golden tests/integration tests/faults
+TESTS := tests/unit tests/contract tests/golden tests/integration tests/faults tests/scorecard
 
 ##@ Use it
 

@@ -112,7 +112,8 @@ def _judge(
             name.removeprefix(SLICE_PREFIX): np.array(column.to_pylist(), dtype=object)[holdout]
             for name, column in zip(rows.extra.column_names, rows.extra.columns, strict=True)
         }
-        verdict = core.verdict(gate, core.Holdout(labels, slices), scored, champion, seed)
+        rate = core.label_rate_checks(step.use_case.expectations.label_rate, rows.labels)
+        verdict = core.verdict(gate, core.Holdout(labels, slices), scored, champion, seed, rate)
     models = {"challenger": scored}
     if champion is not None and champion.scores is not None:
         models[f"champion v{champion.version}"] = champion.scores

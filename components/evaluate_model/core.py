@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from lakeloop.domain.metrics import (
     expected_calibration_error,
     paired_bootstrap,
 )
-from lakeloop.domain.use_case import Gate
+from lakeloop.domain.use_case import Bounds, Gate
 from lakeloop.domain.verdict import Check, Interval, Scores, Verdict
 
 Scoring = np.ndarray[tuple[int], np.dtype[Any]]
@@ -39,8 +39,13 @@ class Holdout:
     slices: Mapping[str, Scoring] = field(default_factory=dict)
 
 
-def verdict(
-    policy: Gate, holdout: Holdout, challenger: Scoring, champion: ChampionScores | None, seed: int
+def verdict(  # noqa: PLR0913, PLR0917 - the facts of one decision
+    policy: Gate,
+    holdout: Holdout,
+    challenger: Scoring,
+    champion: ChampionScores | None,
+    seed: int,
+    further: Sequence[Check] = (),
 ) -> Verdict:
     """Promote only where every check of the policy passes.
 
@@ -50,9 +55,14 @@ def verdict(
         challenger: [rows] scores.
         champion: None: the first model, an explicit bootstrap; the floor still applies.
         seed: of the bootstrap's resamples.
+        further: checks of the rows themselves (`label_rate_checks`).
     """
     rows, positives = len(holdout.labels), int(np.sum(holdout.labels == 1))
-    checks = [*_evidence(policy, rows, positives), *_soundness(holdout, challenger, champion)]
+    checks = [
+        *_evidence(policy, rows, positives),
+        *further,
+        *_soundness(holdout, challenger, champion),
+    ]
     judged = _measurable(holdout, challenger) and (champion is None or _measurable(holdout, champion.scores))
     other = champion.scores if champion is not None and judged else None
     spread = _bootstrap(policy, holdout, challenger, other, seed) if judged else None
@@ -78,6 +88,27 @@ def verdict(
         difference=spread.difference.get(policy.metric) if spread else None,
         probability_better=spread.probability_better.get(policy.metric) if spread else None,
     )
+
+
+def label_rate_checks(expected: Bounds | None, labels: Scoring) -> list[Check]:
+    """The declared label rate, of the newest range as a whole: who follows a table has no batch to audit.
+
+    Args:
+        expected: `expectations.label_rate`.
+        labels: [rows] of the newest range.
+    """
+    if expected is None or not len(labels):
+        return []
+    rate = float(np.mean(labels == 1))
+    low, high = expected.min or 0.0, 1.0 if expected.max is None else expected.max
+    return [
+        Check(
+            name="label_rate",
+            passed=low <= rate <= high,
+            observed=f"{rate:.4g} of {len(labels)} labels are positive",
+            required=f"in [{low:g}, {high:g}]",
+        )
+    ]
 
 
 def confirmed(policy: Gate, champion_version: str, rows: int, positives: int) -> Verdict:

@@ -140,6 +140,10 @@ def _in_range(
 
 
 def start_expired(world: World) -> tuple[Seen, Seen]:
+    """Two batches come, and all but the last snapshot expire; the one that lakeloop trained on is pinned, and stays.
+
+    The labs lose the first batch here as they do without an expiry: their range begins at the last one's parent.
+    """
     history = History(world, "s05")
     history.append(1000)
     history.append(2000)

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from lakeloop import bootstrap
 from lakeloop.domain.errors import UserError
+from lakeloop.domain.verdict import Verdict
 from tests.scorecard import labs
 from tests.scorecard.cells import Seen, difference, table_difference
 from tests.scorecard.histories import BATCH, FILES, ids
@@ -79,9 +80,16 @@ def shifted_labels(world: World) -> tuple[Seen, Seen]:
     loop = world.loop("s12", source=FILES, expectations={"label_rate": {"min": 0.15, "max": 0.5}})
     loop.run("first")
     run = loop.run("second", world.batch("s12_batch", shifted))
+    refused = Seen(wrong=_as_before(loop, ids(0)), told=run.told(UserError, "label_rate"))
+    world.append(
+        "s12", shifted
+    )  # and where somebody else writes the table, so that there is no batch to audit
+    verdict = loop.run("third").read("verdict", Verdict)
+    rejected = verdict.decision == "reject" and any("label_rate" in reason for reason in verdict.reasons)
+    wrong = _as_before(loop, ids(0) + ids(1000)) + (() if rejected else ("the gate let it through",))
     return (
         Seen(wrong=(worse,) if second > first * 1.2 else (), right=f"label rate {rate:.2f}"),
-        Seen(wrong=_as_before(loop, ids(0)), told=run.told(UserError, "label_rate")),
+        Seen(wrong=refused.wrong + wrong, told=(*refused.told, f"reject: {'; '.join(verdict.reasons)}")),
     )
 
 

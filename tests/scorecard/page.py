@@ -22,7 +22,8 @@ Written by `make scorecard`, which plays each scenario on both sides and looks a
   [labs.py](../tests/scorecard/labs.py). The range is the last row of `.snapshots` and its parent, read in append
   mode; the latest run is `search_runs(...).iloc[-1]`; a failed append replaces the table; there is no gate; nobody
   waits for a build or a deployment. It runs on the same Spark, Iceberg, MLflow and XGBoost. In every scenario but 11
-  its look-up of the latest run is made to find the right one, so that one fault does not hide another.
+  its look-up of the latest run is made to find the right one, so that one fault does not hide another. For 20, which
+  the labs do not have, it is a cache keyed by the text of a step's specification, as KFP's is.
 - **lakeloop**: the bodies of its own steps in the pipeline's order, on its own adapters and server processes.
 
 A cell follows from the end state ([cells.py](../tests/scorecard/cells.py)). **Caught before traffic**: nothing wrong

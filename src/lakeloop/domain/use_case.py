@@ -82,7 +82,9 @@ class Expectations(Frozen):
         default=(), description="Columns that are unique together, inside the batch."
     )
     rows: Bounds = Bounds(min=1)
-    label_rate: Bounds | None = Field(default=None, description="Share of positive labels.")
+    label_rate: Bounds | None = Field(
+        default=None, description="Share of positive labels; the gate asks it again of the newest range."
+    )
     extra_columns: Literal["refuse", "drop"] = "refuse"
 
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.evaluate_model import champion as champions
-from components.evaluate_model.core import ChampionScores, Holdout, confirmed, verdict
+from components.evaluate_model.core import ChampionScores, Holdout, confirmed, label_rate_checks, verdict
 from components.evaluate_model.evaluation import evaluation
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_rows import FeatureRows
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
-from lakeloop.domain.use_case import Gate
+from lakeloop.domain.use_case import Bounds, Gate
 from lakeloop.domain.verdict import Check, Verdict
 
 Scores = np.ndarray[Any, Any]
@@ -195,3 +195,27 @@ def test_raw_rows_come_in_the_order_of_the_holdout() -> None:
     twice = pa.concat_tables([raw, raw])
     with pytest.raises(UserError, match="not in the source table exactly once"):
         champions.raw_rows(rows, np.array([1, 3]), ["at", "id"], twice.to_batches())
+
+
+@pytest.mark.parametrize(
+    ("bounds", "passed"),
+    [
+        (Bounds(min=0.2, max=0.4), True),
+        (Bounds(min=0.3), True),
+        (Bounds(max=0.29), False),
+        (Bounds(min=0.31), False),
+    ],
+)
+def test_a_range_outside_the_declared_label_rate_is_rejected_whatever_the_scores(
+    bounds: Bounds, passed: bool
+) -> None:
+    labels = holdout()
+    checks = label_rate_checks(bounds, np.array([1.0] * 30 + [0.0] * 70))
+    assert [(c.name, c.passed) for c in checks] == [("label_rate", passed)]
+    found = verdict(Gate(bootstrap_samples=200), Holdout(labels), model(labels, 2.0), None, 1, checks)
+    assert found.decision == ("promote" if passed else "reject")
+    assert passed or found.reasons[0].startswith("label_rate: 0.3 of 100 labels are positive")
+
+
+def test_no_declared_label_rate_asks_nothing() -> None:
+    assert label_rate_checks(None, holdout()) == []

@@ -194,7 +194,8 @@ class _Replaying:
         holdout = self._holdout(rows)
         scores = self._scores(rows, holdout, now)
         before = None if isinstance(recorded, str) else self._scores(rows, holdout, recorded)
-        measured = Scored(rows.labels[holdout], scores).values(METRICS)
+        labels = rows.labels[holdout]
+        measured = Scored(labels, scores).values(METRICS) if len(np.unique(labels)) > 1 else ()
         changed = {p: made.data.get(p) for p in self.trained.data} != self.trained.data and bool(made.data)
         other_rows = changed or training_set.rows != self.recorded_set.rows
         return Rebuilt(
@@ -203,7 +204,7 @@ class _Replaying:
             rows=training_set.rows,
             data=made.data,
             code=code,
-            metrics=dict(zip(METRICS, measured, strict=True)),
+            metrics=dict(zip(METRICS, measured, strict=False)),
             recorded_metrics=self._recorded_metrics(),
             max_score_difference=None
             if before is None

@@ -70,6 +70,13 @@ def test_windows_reach_back_through_the_chain(landing: Landing) -> None:
     assert landing.feature_ids(two_ranges) == list(range(10, 30))
     assert two_ranges.range_ids == (built["three"].newest_range_id, built["two"].newest_range_id)
     assert two_ranges.spark_seconds == 0
+    procedure = f"CALL {landing.spark_lake.settings.catalog_name}.system.expire_snapshots"
+    landing.spark_lake.sql(
+        f"{procedure}(table => '{two_ranges.feature_table}', older_than => TIMESTAMP '2100-01-01 00:00:00')"
+    )
+    expired = landing.build(plan)
+    assert (expired.range_ids, expired.rows, expired.spark_seconds) == (two_ranges.range_ids, 20, 0)
+    assert landing.feature_ids(expired) == list(range(10, 30)), "known although its commit has expired"
     landing.changes = {"train": {"window": {"policy": "full"}}}
     full = landing.build(plan)
     assert (full.rows, full.newest_rows, len(full.range_ids)) == (30, 10, 3)
@@ -102,6 +109,12 @@ def test_deletes_by_policy(landing: Landing) -> None:
     landing.changes["train"] = {"window": {"policy": "full"}}
     with pytest.raises(RefusedError, match="earlier ranges"):
         landing.build(plan)
+    landing.consume(plan)
+    landing.land("three", 18, 6)
+    with pytest.raises(RefusedError, match="earlier ranges"):
+        landing.build()  # the row deleted before still stands in the rows of the first range
+    landing.changes["train"] = {"window": {"policy": "last_n", "ranges": 2}}
+    assert landing.feature_ids(landing.build()) == list(range(13, 24))
 
 
 def test_what_cannot_be_a_training_set(landing: Landing) -> None:

@@ -6,15 +6,17 @@ string), `_slice_<column>` (string) for the gate's slices, and `_range_id` (stri
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lakeloop.domain.base import canonical_json
 from lakeloop.domain.encoding import source_columns
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN, SLICE_PREFIX
 from lakeloop.domain.features import FeatureSpec, FeatureType, feature_hash
 from lakeloop.domain.labels import label_sql, quoted, unknown_label_sql
-from lakeloop.domain.snapshots import RANGE_ID_COLUMN, SnapshotRange, TableState, ancestry
+from lakeloop.domain.snapshots import RANGE_ID_COLUMN, Snapshot, SnapshotRange, TableState, ancestry
 from lakeloop.domain.use_case import UseCase, Window
 
 RANGE_PROPERTY = "lakeloop.range-id"
@@ -23,6 +25,10 @@ RANGE_TO_PROPERTY = "lakeloop.range-to"
 FEATURE_HASH_PROPERTY = "lakeloop.feature-hash"
 UNKNOWN_LABEL = "lakeloop: label of neither class"
 SOURCE_UUID_PROPERTY = "lakeloop.source-table-uuid"
+RANGE_READ_PROPERTY = "lakeloop.range-read"
+NET_CHANGES = "changes"
+RANGE_RECORD_PREFIX = "lakeloop.range."
+"""Table property `lakeloop.range.RANGE_ID`, set in the commit that publishes the range: it outlives the snapshot."""
 _SPARK_TYPES = {"timestamptz": "timestamp", "timestamp": "timestamp_ntz", "long": "bigint"}
 _NO_NUMBER = ("date", "time", "timestamp", "timestamptz", "binary", "uuid", "fixed")
 
@@ -53,13 +59,19 @@ class FeatureTable:
 
 @dataclass(frozen=True)
 class BuiltRange:
-    """A range whose rows the feature table holds."""
+    """A range whose rows the feature table holds; `read` is `changes` where they are net changes, else empty."""
 
     range_id: str
     from_snapshot_id: str | None
     to_snapshot_id: str
     snapshot_id: str
     rows: int
+    read: str = ""
+
+    def record(self, feature_hash: str) -> tuple[str, str]:
+        """Name and value of the table property that keeps it."""
+        value = [self.from_snapshot_id, self.to_snapshot_id, self.rows, self.read, feature_hash]
+        return f"{RANGE_RECORD_PREFIX}{self.range_id}", canonical_json(value)
 
 
 def feature_table(use_case: UseCase, source: Mapping[str, str]) -> FeatureTable:
@@ -91,20 +103,48 @@ def feature_table(use_case: UseCase, source: Mapping[str, str]) -> FeatureTable:
 
 
 def built_ranges(state: TableState | None, feature_hash: str) -> dict[str, BuiltRange]:
-    """Ranges of one feature definition that main's history of the feature table holds, oldest first, by range id."""
+    """Ranges of one feature definition that the feature table's main holds, oldest first, by range id.
+
+    By the commits of main's history; where the oldest of these have expired, also by the records that they left in the
+    table's properties. Such a range is read at main's head: its own snapshot may be gone.
+    """
     if state is None or state.current_snapshot_id is None:
         return {}
-    found = {}
-    for snapshot in reversed(ancestry(state).snapshots):
-        told = snapshot.summary
-        if RANGE_PROPERTY in told and told.get(FEATURE_HASH_PROPERTY) == feature_hash:
-            found[told[RANGE_PROPERTY]] = BuiltRange(
-                range_id=told[RANGE_PROPERTY],
-                from_snapshot_id=told.get(RANGE_FROM_PROPERTY) or None,
-                to_snapshot_id=told[RANGE_TO_PROPERTY],
-                snapshot_id=snapshot.snapshot_id,
-                rows=snapshot.count("added-records") or 0,
-            )
+    history = ancestry(state)
+    found = {
+        built.range_id: built
+        for snapshot in reversed(history.snapshots)
+        if (built := _built(snapshot, feature_hash)) is not None
+    }
+    if history.end == "root":
+        return found
+    recorded = _recorded(state, feature_hash)
+    return {r.range_id: r for r in recorded if r.range_id not in found} | found
+
+
+def _built(snapshot: Snapshot, feature_hash: str) -> BuiltRange | None:
+    told = snapshot.summary
+    if RANGE_PROPERTY not in told or told.get(FEATURE_HASH_PROPERTY) != feature_hash:
+        return None
+    return BuiltRange(
+        range_id=told[RANGE_PROPERTY],
+        from_snapshot_id=told.get(RANGE_FROM_PROPERTY) or None,
+        to_snapshot_id=told[RANGE_TO_PROPERTY],
+        snapshot_id=snapshot.snapshot_id,
+        rows=snapshot.count("added-records") or 0,
+        read=told.get(RANGE_READ_PROPERTY, ""),
+    )
+
+
+def _recorded(state: TableState, feature_hash: str) -> list[BuiltRange]:
+    found = []
+    for name, value in state.properties.items():
+        if not name.startswith(RANGE_RECORD_PREFIX):
+            continue
+        range_id = name.removeprefix(RANGE_RECORD_PREFIX)
+        start, end, rows, read, of_hash = json.loads(value)
+        if of_hash == feature_hash:
+            found.append(BuiltRange(range_id, start, end, str(state.current_snapshot_id), rows, read))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -129,7 +130,9 @@ def compare(
         model_digest=Compared(recorded=recorded.model_digest, now=rebuilt.model_digest),
         data_digest=Compared(recorded=data_digest(recorded.data), now=data_digest(rebuilt.data)),
         metrics={
-            name: Compared(recorded=rebuilt.recorded_metrics.get(name), now=value)
+            name: Compared(
+                recorded=rebuilt.recorded_metrics.get(name), now=value if math.isfinite(value) else None
+            )
             for name, value in rebuilt.metrics.items()
         },
         max_score_difference=rebuilt.max_score_difference,

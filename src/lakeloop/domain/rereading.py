@@ -68,15 +68,16 @@ def check_source_kept(training_set: TrainingSet, state: TableState | None, versi
         RefusedError: it is gone; says which snapshot, and why.
     """
     for range_ in ranges_to_reread(training_set):
-        ends = (range_.to_snapshot_id, range_.from_snapshot_id)
-        for snapshot_id in (end for end in ends if end is not None):
+        same = state is not None and state.table_uuid == range_.table_uuid
+        if state is not None and same and reading_of(state, range_) is not None:
+            continue
+        for snapshot_id in (range_.to_snapshot_id, range_.from_snapshot_id):
             why = _lost(state, range_.table_uuid, snapshot_id)
-            readable = state is not None and reading_of(state, range_) is not None
-            if why is not None and not readable:
-                raise _gone(training_set, version, range_.table, snapshot_id, why, "--from features")
+            if why is not None:
+                raise _gone(training_set, version, range_.table, str(snapshot_id), why, "--from features")
 
 
-def _lost(state: TableState | None, table_uuid: str, snapshot_id: str) -> str | None:
+def _lost(state: TableState | None, table_uuid: str, snapshot_id: str | None) -> str | None:
     if state is None:
         return "the table was dropped"
     if state.table_uuid != table_uuid:

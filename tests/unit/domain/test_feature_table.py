@@ -159,3 +159,35 @@ def test_built_ranges_are_those_of_the_definition_on_main() -> None:
         BuiltRange("r4", None, "5", "4", 7),
     ]
     assert built_ranges(None, "h") == {}
+
+
+def test_a_built_range_stays_known_when_its_snapshot_has_expired() -> None:
+    told = {"lakeloop.range-id": "r4", "lakeloop.feature-hash": "h", "added-records": "7"}
+    head = Snapshot(
+        snapshot_id="4",
+        parent_id="3",
+        summary=told
+        | {"lakeloop.range-from": "5", "lakeloop.range-to": "6", "lakeloop.range-read": "changes"},
+    )
+    kept = dict(
+        [
+            BuiltRange("r1", None, "5", "", 9).record("h"),
+            BuiltRange("r4", "5", "6", "", 7, "changes").record("h"),
+            BuiltRange("r2", None, "5", "", 8).record("other"),
+        ]
+    )
+    state = TableState(
+        name="f",
+        table_uuid="u",
+        current_snapshot_id="4",
+        snapshots=(head,),
+        properties={**kept, "owner": "me"},
+    )
+    assert list(built_ranges(state, "h").values()) == [
+        BuiltRange("r1", None, "5", "4", 9),
+        BuiltRange("r4", "5", "6", "4", 7, "changes"),
+    ]
+    whole = state.model_copy(update={"snapshots": (head.model_copy(update={"parent_id": None}),)})
+    assert list(built_ranges(whole, "h")) == ["r4"], (
+        "a history that is all there is the truth, e.g. after a rollback"
+    )

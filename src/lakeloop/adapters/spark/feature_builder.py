@@ -19,8 +19,10 @@ from lakeloop.domain.errors import ConflictError, LakeloopError, RefusedError, U
 from lakeloop.domain.feature_rows import LABEL_COLUMN
 from lakeloop.domain.feature_table import (
     FEATURE_HASH_PROPERTY,
+    NET_CHANGES,
     RANGE_FROM_PROPERTY,
     RANGE_PROPERTY,
+    RANGE_READ_PROPERTY,
     RANGE_TO_PROPERTY,
     SOURCE_UUID_PROPERTY,
     UNKNOWN_LABEL,
@@ -73,7 +75,7 @@ class SparkFeatureBuilder:
         table = self._named(feature_table(use_case, {c.name: c.type for c in state.columns}))
         built = built_ranges(self._lake.table_state(table.name), table.hash)
         ranges = window_ranges(use_case.train.window, range_, built)
-        _check_changes(plan, len(ranges))
+        _check_changes(plan, [built.get(r.range_id(table.hash)) for r in ranges[1:]])
         missing = [r for r in reversed(ranges) if r.range_id(table.hash) not in built]
         _check_readable(missing, range_, state)
         started, counts = time.monotonic(), dict[str, int]()
@@ -203,13 +205,26 @@ class _Ranges:
                 (RANGE_PROPERTY, range_id),
                 lambda: counts.update(self._write(range_, range_id, branch)),
             )
-            if refs.publish(branch, staged.snapshot_id):
+            if refs.publish(
+                branch, staged.snapshot_id, self._record(range_, range_id, refs.summary(staged.snapshot_id))
+            ):
                 return counts
         raise ConflictError(
             f"main moved {PUBLISH_ATTEMPTS} times while range {range_id} was computed",
             where=self._table.name,
             fix="run the step again when the other writers are done",
         )
+
+    def _record(self, range_: SnapshotRange, range_id: str, summary: dict[str, str]) -> dict[str, str]:
+        """The table property that keeps the range known when its snapshot has expired."""
+        rows = int(summary.get("added-records", "0"))
+        start, end = range_.from_snapshot_id, range_.to_snapshot_id
+        built = BuiltRange(range_id, start, end, "", rows, self._read(range_))
+        return dict([built.record(self._table.hash)])
+
+    def _read(self, range_: SnapshotRange) -> str:
+        net = self._plan.action == "changelog" and range_ == self._plan.range
+        return NET_CHANGES if net and range_.from_snapshot_id is not None else ""
 
     def _write(self, range_: SnapshotRange, range_id: str, branch: str) -> dict[str, int]:
         from pyspark.sql import Observation
@@ -263,6 +278,7 @@ class _Ranges:
             RANGE_TO_PROPERTY: range_.to_snapshot_id,
             FEATURE_HASH_PROPERTY: self._table.hash,
             SOURCE_UUID_PROPERTY: range_.table_uuid,
+            RANGE_READ_PROPERTY: self._read(range_),
         }
 
     def _explained(self, error: Exception) -> LakeloopError:
@@ -286,9 +302,10 @@ def _planned(plan: Plan) -> SnapshotRange:
     return plan.range
 
 
-def _check_changes(plan: Plan, ranges: int) -> None:
-    """Net changes are new rows; what was deleted or updated may still stand in the rows of earlier ranges."""
-    if plan.action == "changelog" and ranges > 1:
+def _check_changes(plan: Plan, earlier: list[BuiltRange | None]) -> None:
+    """Net changes are new rows; what was deleted or updated may still stand in the rows of ranges before them."""
+    net = [plan.action == "changelog", *(b is not None and b.read == NET_CHANGES for b in earlier)]
+    if any(net[:-1]):
         raise RefusedError(
             "rows of earlier ranges were deleted or changed, and the window trains on earlier ranges",
             where=plan.range.table if plan.range else "",

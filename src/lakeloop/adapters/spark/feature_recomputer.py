@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from lakeloop.adapters.spark.failures import first_line, spark_failures
 from lakeloop.adapters.spark.feature_rows import feature_rows
-from lakeloop.adapters.spark.ranges import rows_again
+from lakeloop.adapters.spark.ranges import java_table, rows_again
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.adapters.spark.sql import create_table, qualified
 from lakeloop.adapters.spark.trainer import SparkTrainer
@@ -65,7 +67,7 @@ class SparkFeatureRecomputer:
                 made = self._write(spark, state, table, training_set)
                 yield Recomputed(made, SparkTrainer(self._settings, spark))
             finally:
-                spark.sql(f"DROP TABLE IF EXISTS {qualified(self._settings, name)} PURGE")
+                _drop(spark, qualified(self._settings, name))
 
     def _open(self, use_case: UseCase, training_set: TrainingSet) -> AbstractContextManager[SparkSession]:
         if self._session is not None:
@@ -119,3 +121,13 @@ class SparkFeatureRecomputer:
     def _counts(self, spark: SparkSession, table: FeatureTable) -> list[tuple[str, int]]:
         rows = spark.table(qualified(self._settings, table.name)).groupBy(RANGE_ID_COLUMN).count().collect()
         return [(str(row[0]), int(row[1])) for row in rows]
+
+
+def _drop(spark: SparkSession, qualified_name: str) -> None:
+    """The table and its files; of a local folder also the empty folders, which Iceberg leaves."""
+    if not spark.catalog.tableExists(qualified_name):
+        return
+    place = urlsplit(str(java_table(spark, qualified_name).location()))
+    spark.sql(f"DROP TABLE {qualified_name} PURGE")
+    if place.scheme in {"", "file"}:
+        shutil.rmtree(unquote(place.path), ignore_errors=True)

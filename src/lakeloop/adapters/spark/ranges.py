@@ -62,15 +62,19 @@ def _in_columns_of(wanted: DataFrame, rows: DataFrame) -> DataFrame:
     )
 
 
+def java_table(spark: SparkSession, qualified_name: str) -> Any:
+    """Iceberg's own table object."""
+    jvm: Any = spark._jvm  # noqa: SLF001 - Iceberg's API is Java's
+    loader = jvm.org.apache.iceberg.spark.Spark3Util
+    return loader.loadIcebergTable(spark._jsparkSession, qualified_name)  # noqa: SLF001
+
+
 File = tuple[str, tuple[str, ...]]
 
 
 def _files(spark: SparkSession, settings: Settings, table: str, snapshot_id: str) -> set[File]:
     """Data files of a snapshot, each with the delete files that apply to it."""
-    jvm: Any = spark._jvm  # noqa: SLF001 - Iceberg's API is Java's
-    loader = jvm.org.apache.iceberg.spark.Spark3Util
-    loaded = loader.loadIcebergTable(spark._jsparkSession, qualified(settings, table))  # noqa: SLF001
-    tasks = loaded.newScan().useSnapshot(int(snapshot_id)).planFiles()
+    tasks = java_table(spark, qualified(settings, table)).newScan().useSnapshot(int(snapshot_id)).planFiles()
     try:
         return {
             (str(t.file().location()), tuple(sorted(str(d.location()) for d in t.deletes())))

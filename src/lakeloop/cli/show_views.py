@@ -15,6 +15,7 @@ from lakeloop.comparing import diff_snapshots, first_rows
 from lakeloop.domain.batch import BATCH_ID_PROPERTY
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.history import counted
+from lakeloop.domain.pins import pinned_for
 from lakeloop.domain.snapshots import Snapshot, TableState, ancestry
 from lakeloop.domain.table_diff import ColumnComparison, ColumnStatistics, RowChanges, TableDiff
 from lakeloop.domain.time_travel import columns_at, main_moves, moment, snapshot_named
@@ -262,10 +263,8 @@ def _holds(name: str, kind: str) -> str:
         return "readers"
     if name.startswith(("lakeloop_batch_", "lakeloop_range_")):
         return "an ingest or training under way, or a dead one: lakeloop tidy"
-    model, is_version, version = name.removeprefix("lakeloop_").rpartition("_v")
-    if kind == "tag" and name.startswith("lakeloop_") and is_version:
-        return f"version {version} of {model}, until it is retired"
-    return ""
+    pinned = pinned_for(name) if kind == "tag" else None
+    return f"version {pinned[1]} of {pinned[0]}, until it is retired" if pinned else ""
 
 
 def _identity(state: TableState) -> dict[str, Any]:

@@ -254,6 +254,7 @@ def test_a_difference_of_two_snapshots_is_the_net_change_between_them(
     spark_lake.sql(f"INSERT INTO {table} {again}")  # deleted, and back: no net change
     spark_lake.sql(f"INSERT INTO {table} {again.replace('id = 1', 'id = 2')}")  # a second row 2
     shop.compact()
+    spark_lake.sql(f"ALTER TABLE {table} RENAME COLUMN amount TO price")
     state = shop.landing.state
     range_ = SnapshotRange(
         table=name,
@@ -263,4 +264,5 @@ def test_a_difference_of_two_snapshots_is_the_net_change_between_them(
     )
     assert reading_of(state, range_) == "difference"
     found = rows_again(spark_lake.spark, spark_lake.settings, state, range_)
+    assert "amount" in found.columns, "as it was called then"
     assert sorted(row.id for row in found.select("id").collect()) == [2, 12, *range(14, 24)]

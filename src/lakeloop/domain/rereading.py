@@ -8,7 +8,7 @@ from lakeloop.domain.errors import RefusedError
 from lakeloop.domain.history import is_harmless
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.pins import main_tag
-from lakeloop.domain.snapshots import SnapshotRange, TableState, ancestry
+from lakeloop.domain.snapshots import Snapshot, SnapshotRange, TableState, ancestry
 
 SCRATCH_MARK = "_replay_"
 """In the name of a table that a replay computes into, before a random ending; a dead replay leaves it behind."""
@@ -22,7 +22,8 @@ def reading_of(state: TableState, range_: SnapshotRange) -> Reading | None:
 
     The incremental scan needs every commit in between, and that all of them only appended or compacted. The
     difference (rows of `to` without those of `from`, each as often as it is there more) needs the two ends only. Both
-    give the same rows wherever both are possible, because a compaction changes none.
+    give the same rows wherever both are possible, because a compaction changes none. The scan has the columns of today,
+    the difference those of `to`: after a rename or a drop only that one can be asked for.
     """
     retained = {s.snapshot_id: s for s in state.snapshots}
     start, end = range_.from_snapshot_id, range_.to_snapshot_id
@@ -33,9 +34,15 @@ def reading_of(state: TableState, range_: SnapshotRange) -> Reading | None:
     for snapshot in ancestry(state, end).snapshots:
         if snapshot.snapshot_id == start or not is_harmless(snapshot):
             break
-        if snapshot.parent_id == start:
+        if snapshot.parent_id == start and _columns_are_still(state, retained[end]):
             return "appends"
     return "difference" if start in retained else None
+
+
+def _columns_are_still(state: TableState, snapshot: Snapshot) -> bool:
+    then = () if snapshot.schema_id is None else state.schemas.get(snapshot.schema_id, ())
+    now = {(column.field_id, column.name) for column in state.columns}
+    return all((column.field_id, column.name) in now for column in then)
 
 
 def ranges_to_reread(training_set: TrainingSet) -> tuple[SnapshotRange, ...]:

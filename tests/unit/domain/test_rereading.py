@@ -10,7 +10,7 @@ from lakeloop.domain.errors import RefusedError
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.pins import pinned_by, pinned_for, pins
 from lakeloop.domain.rereading import check_features_kept, check_source_kept, ranges_to_reread, reading_of
-from lakeloop.domain.snapshots import Operation, Ref, Snapshot, SnapshotRange, TableState
+from lakeloop.domain.snapshots import Column, Operation, Ref, Snapshot, SnapshotRange, TableState
 
 
 def training_set(start: str | None, end: str, ranges: int = 1, oldest: str | None = None) -> TrainingSet:
@@ -90,6 +90,17 @@ def test_a_tags_name_tells_its_version() -> None:
 def test_how_a_range_is_read_again(table: TableState, start: str | None, expected: str | None) -> None:
     range_ = SnapshotRange(table="a.t", table_uuid="u", from_snapshot_id=start, to_snapshot_id="4")
     assert reading_of(table, range_) == expected
+
+
+def test_after_a_rename_the_incremental_scan_has_other_columns() -> None:
+    before, after = (Column(field_id=1, name=name, type="long") for name in ("amount", "price"))
+    table = state("2", "3", "4")
+    snapshots = tuple(s.model_copy(update={"schema_id": 0}) for s in table.snapshots)
+    range_ = training_set("2", "4").range
+    for columns, expected in [(before, "appends"), (after, "difference")]:
+        schemas = {0: (before,), 1: (columns,)}
+        changed = {"snapshots": snapshots, "schemas": schemas, "current_schema_id": 1}
+        assert reading_of(table.model_copy(update=changed), range_) == expected
 
 
 def test_all_before_the_newest_range_is_read_as_one() -> None:

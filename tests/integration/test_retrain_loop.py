@@ -142,6 +142,17 @@ def test_history_status_and_endpoint_agree(loop: Loop, second: Any) -> None:
     assert kinds.count("promoted") + kinds.count("rejected") == 2
 
 
+def test_the_first_version_comes_out_identical_a_second_time(loop: Loop, first: Any, second: Any) -> None:
+    use_case = str(ROOT / "conf/use_cases/card_fraud.yaml")
+    for source in ("source", "features"):
+        replayed = loop.json("replay", use_case, "1", "--from", source)
+        assert (replayed["exit_code"], replayed["outcome"], replayed["differences"]) == (0, "identical", [])
+        assert replayed["booster_sha256"]["now"] == first["training"]["booster_sha256"]
+        assert replayed["rows"] == int(ROWS)
+    unknown = loop.json("replay", use_case, "9", code=2)
+    assert "no version 9" in unknown["error"]
+
+
 def test_a_poisoned_batch_never_becomes_visible_and_is_kept(loop: Loop, second: Any) -> None:
     done = loop.call(
         "run",

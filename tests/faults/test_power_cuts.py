@@ -8,9 +8,9 @@ import pytest
 
 from lakeloop.domain.use_case import UseCase
 from tests.faults.crash_matrix.matrix import Matrix, Rerun
-from tests.faults.crash_matrix.points import LATER_RUN
+from tests.faults.crash_matrix.points import FIRST_RUN, LATER_RUN, REFUSAL, REJECTION
 from tests.faults.crash_matrix.ready_home import TABLE_SOURCE, make_ready_home
-from tests.faults.crash_matrix.world import World, use_case
+from tests.faults.crash_matrix.world import ROOT, World, use_case
 
 CHOSEN = ("run finished", "version made", "traffic moved", "promoted in the ledger")
 
@@ -36,3 +36,11 @@ def test_a_rerun_after_power_cuts_ends_as_a_clean_run(
     assert len(chosen) == len(CHOSEN)
     matrix.world.restore_without_endpoint("ready")
     matrix.die_often([(point, side) for point in chosen for side in sides], rerun, "first")
+
+
+def test_the_published_matrix_has_every_point_and_none_that_differs() -> None:
+    text = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    points = {*FIRST_RUN, *LATER_RUN, *REJECTION, *REFUSAL}
+    missing = [p.name for p in points if f"| {p.step} | {p.name} | same |" not in text]
+    assert not missing, "run make crash-matrix: these are not in the table, or differ"
+    assert "differs" not in text

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.crash_matrix.facts import differences
 from tests.faults.crash_matrix.matrix import KILLED, SECOND, Matrix, dying
-from tests.faults.crash_matrix.points import LATER_RUN
+from tests.faults.crash_matrix.points import LATER_RUN, kill
 
 pytestmark = [pytest.mark.crash, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -61,9 +61,22 @@ def test_a_full_disk_fails_one_attempt_with_a_reason_and_harms_nothing(
     run_id = ready_for(matrix, step)
     ended = matrix.world.run("--resume", run_id, faults={"LAKELOOP_TEST_FILE_BYTES": f"{step}={limit}"})
     assert ended.code == 0, ended.output
-    first, second = attempt_logs(matrix, run_id, step.replace("_", "-"))
+    *_, first, second = attempt_logs(matrix, run_id, step.replace("_", "-"))
     assert "error: " in first
     assert "error: " not in second
+    assert not as_clean(matrix)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("model's files logged", "before"), ("alias champion moved", "after")]
+)
+def test_a_step_that_dies_alone_is_tried_again_by_its_run(matrix: Matrix, name: str, side: str) -> None:
+    point = next(point for point in LATER_RUN if point.name == name)
+    run_id = ready_for(matrix, point.step)
+    alone = {"LAKELOOP_TEST_KILL": kill(point, side, only_step=True)}
+    ended = matrix.world.run("--resume", run_id, faults=alone)
+    assert ended.code == 0, ended.output
+    assert "again in" in ended.output
     assert not as_clean(matrix)
 
 

@@ -19,7 +19,9 @@ COLUMNS: tuple[tuple[str, Rerun], ...] = (
 
 
 def publish(results: Results, page: Path = PAGE) -> None:
-    """Replace what lies between the marks; the rest of the page is a person's."""
+    """Replace what lies between the marks, unless only some of the matrix was played; the rest is a person's."""
+    if any((point.step, point.name, "before", "resume") not in results for point in points()):
+        return
     text = page.read_text(encoding="utf-8")
     head, found, rest = text.partition(BEGIN)
     _, ended, tail = rest.partition(END)
@@ -28,13 +30,17 @@ def publish(results: Results, page: Path = PAGE) -> None:
     page.write_text(f"{head}{BEGIN}\n{table(results)}\n{END}{tail}", encoding="utf-8")
 
 
+def points() -> list[Point]:
+    """Each once, in the order of the table."""
+    return list(dict.fromkeys([*FIRST_RUN[:9], *LATER_RUN, *FIRST_RUN[9:], *REJECTION, *REFUSAL]))
+
+
 def table(results: Results) -> str:
     """A row a point, a column a death and rerun."""
-    points = list(dict.fromkeys([*FIRST_RUN[:9], *LATER_RUN, *FIRST_RUN[9:], *REJECTION, *REFUSAL]))
     head = ["step", "commit point", *(f"cut {side}, {rerun}" for side, rerun in COLUMNS)]
-    lines = [head, ["---"] * len(head), *(_row(point, results) for point in points)]
+    lines = [head, ["---"] * len(head), *(_row(point, results) for point in points())]
     same = sum(not found for found in results.values())
-    total = f"{len(points)} points, {same} of {len(results)} deaths ended as a clean run."
+    total = f"{len(points())} points, {same} of {len(results)} deaths ended as a clean run."
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", total])
 
 

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
         default=3600.0, ge=1, description="A silent run's claim on its use case is taken over after this."
     )
     clock_skew_seconds: float = Field(
-        default=60.0, ge=0, description="By how much the clocks of two machines may differ: claims wait longer."
+        default=60.0,
+        ge=0,
+        description="By how much the clocks of two machines may differ: claims wait longer.",
     )
 
     @cached_property

@@ -54,7 +54,7 @@ def locked(database: Path, seconds: float) -> Iterator[None]:
     thread.join(timeout=seconds + 30)
 
 
-@pytest.mark.parametrize(("step", "limit"), [("train_model", 4096), ("redeploy_endpoint", 2048)])
+@pytest.mark.parametrize(("step", "limit"), [("train_model", 4096), ("redeploy_endpoint", 9000)])
 def test_a_full_disk_fails_one_attempt_with_a_reason_and_harms_nothing(
     matrix: Matrix, step: str, limit: int
 ) -> None:

@@ -21,6 +21,8 @@ NAMED_CODES = frozenset({BAD_INPUT, 3, 4})  # lakeloop.domain.errors; docs/cli.m
 # What steps import, seconds of a core in each: one warm interpreter does it once for all of them.
 WARM_MODULES = ("lakeloop.runtime.step", "lakeloop.planning", "lakeloop.recording", "pyspark.sql", "duckdb")
 WARM_MODULES_LATER = (
+    "pyiceberg.catalog.sql",
+    "pyiceberg.io.pyarrow",
     "lakeloop.adapters.iceberg.lake",
     "lakeloop.adapters.iceberg.ledger",
     "lakeloop.runtime.light_xgboost",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,31 +18,22 @@ from lakeloop.generation.streams import uniforms
 if TYPE_CHECKING:
     from lakeloop.generation.rows import Part
 
-_GOLDEN = (math.sqrt(5) - 1) / 2
 _MOST_DUPLICATES = 1 / 3
 _NOT_ALLOWED = "__not_allowed__"
 
 
 def planted_rows(seed: int, purpose: str, share: float, part: Part) -> npt.NDArray[np.bool_]:
-    """Which of the part's rows are planted: exactly round(share * total) of the whole batch's.
+    """Which of the part's rows are planted: exactly round(share * total) of the whole batch's, evenly spread.
 
-    Row r is planted when (step * r + offset) mod total, a permutation of the rows, is below that count. The
-    step is near total times the golden ratio: planted rows are evenly spread, and neighbours are planted
-    together only above a share of 0.38. Row 0 is planted only when all are.
+    Row r is planted when (wanted * r + offset) // total grows there (Bresenham's line). Neighbours are planted
+    together only above a share of one half, and row 0 only when all are.
     """
     total, wanted = part.total, round(share * part.total)
-    step = _coprime_near(round(total * _GOLDEN), total)
     chance = float(uniforms((seed, "plant", purpose, part.number), 0, 1)[0])
     offset = wanted + int(chance * (total - wanted))
-    rows = np.arange(part.start, part.start + part.count, dtype=np.int64)
-    return (rows * step + offset) % total < wanted
-
-
-def _coprime_near(wanted: int, total: int) -> int:
-    step = max(wanted, 1)
-    while math.gcd(step, total) != 1:
-        step += 1
-    return step
+    reached = np.arange(part.start, part.start + part.count, dtype=np.int64) * wanted + offset
+    planted: npt.NDArray[np.bool_] = reached // total != (reached - wanted) // total
+    return planted
 
 
 def check_plants(use_case: UseCase, source: SyntheticSource, plants: Plants) -> None:

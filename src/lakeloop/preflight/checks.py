@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 from lakeloop.domain.boosting import boosting_parameters
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.features import EncodedFeature
@@ -62,16 +60,12 @@ def _check_parameters(train: Train) -> None:
     # isort: split
     import xgboost as xgb
 
+    from lakeloop.training.boosting import naming_parameters
+
     parameters = boosting_parameters(train)
     matrix = xgb.DMatrix(np.arange(_ROWS, dtype=np.float32).reshape(-1, 1), label=np.arange(_ROWS) % 2)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        try:
+    try:
+        with naming_parameters():
             xgb.train(parameters, matrix, num_boost_round=2, verbose_eval=False)
-        except (xgb.core.XGBoostError, ValueError, TypeError) as error:
-            reason = next(line.strip() for line in str(error).splitlines() if line.strip())
-            raise UserError(reason, where="train.params", fix="correct the parameter") from error
-    unknown = [str(w.message) for w in caught if "are not used" in str(w.message)]
-    if unknown:
-        name = unknown[0][unknown[0].find("{") + 1 : unknown[0].find("}")].strip()
-        raise UserError(f"XGBoost does not know {name}", where="train.params", fix="check the spelling")
+    except (ValueError, TypeError) as error:
+        raise UserError(str(error), where="train.params", fix="correct the parameter") from error

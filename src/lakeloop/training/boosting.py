@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,23 +51,34 @@ def boost(
                 rounds=train.early_stopping_rounds, data_name="validation", metric_name=METRIC
             )
         )
+    with naming_parameters():
+        booster = xgb.train(
+            boosting_parameters(train),
+            matrices["train"],
+            num_boost_round=train.rounds,
+            evals=[(matrix, name) for name, matrix in matrices.items()],
+            evals_result=history,
+            verbose_eval=False,
+            xgb_model=previous,
+            callbacks=callbacks,
+        )
+    return _cut(booster, history)
+
+
+@contextmanager
+def naming_parameters() -> Iterator[None]:
+    """Around a call of XGBoost: a parameter that it refuses or does not know becomes one clear error.
+
+    Raises:
+        UserError: names the parameter.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            booster = xgb.train(
-                boosting_parameters(train),
-                matrices["train"],
-                num_boost_round=train.rounds,
-                evals=[(matrix, name) for name, matrix in matrices.items()],
-                evals_result=history,
-                verbose_eval=False,
-                xgb_model=previous,
-                callbacks=callbacks,
-            )
+            yield
         except xgb.core.XGBoostError as error:
             raise UserError(_first_line(error), where="train.params", fix="correct the parameter") from error
     _refuse_unknown(caught)
-    return _cut(booster, history)
 
 
 def _cut(booster: xgb.Booster, history: dict[str, dict[str, list[float]]]) -> Boosted:

@@ -37,6 +37,8 @@ def _options(text: str) -> BatchOptions:
 
 def _batch(step: Step, options: BatchOptions) -> Batch:
     source = step.use_case.source
+    if not options.land:
+        return core.nothing_to_land(step.use_case)
     if isinstance(source, SyntheticSource):
         return _synthetic(step, source, options)
     if isinstance(source, FilesSource):

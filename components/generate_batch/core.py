@@ -135,3 +135,8 @@ def file_batch(
 def followed_table(use_case: UseCase) -> Batch:
     """Nothing to land: somebody else writes the table."""
     return Batch(kind="table", batch_id=None, note=f"{use_case.table.name} is written elsewhere")
+
+
+def nothing_to_land(use_case: UseCase) -> Batch:
+    """The caller wants a training on the rows that the table holds already."""
+    return Batch(kind="table", batch_id=None, note=f"no batch was asked for: {use_case.table.name} as it is")

@@ -9,6 +9,7 @@ from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from lakeloop.ports.batch_records import BatchRecords
     from lakeloop.ports.comparison import RowComparer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
     from lakeloop.ports.ledger import Ledger
     from lakeloop.ports.models import ModelRegistry, RunTracker
+    from lakeloop.ports.pipelines import PipelineService
     from lakeloop.ports.recomputer import FeatureRecomputer
     from lakeloop.ports.trainer import DistributedTrainer
     from lakeloop.tidying import Places
@@ -118,6 +120,13 @@ def journal(settings: Settings) -> RunJournal:
     from lakeloop.adapters.files.journal import FileJournal
 
     return FileJournal(settings.journal)
+
+
+def pipeline_service(settings: Settings, pipeline_file: Callable[[str], Path]) -> PipelineService:
+    """Kubeflow Pipelines."""
+    from lakeloop.adapters.kfp.runs import KfpPipelines
+
+    return KfpPipelines(settings, pipeline_file)
 
 
 def run_ended(settings: Settings) -> Callable[[str], bool]:

@@ -49,6 +49,19 @@ class Settings(BaseSettings):
     git_commit: str = "unknown"
     image_digest: str = "embedded"
     pipeline_run_by: str = ""
+    kfp_host: str = Field(
+        default="",
+        description="URL of the Kubeflow Pipelines API. Empty: its Service in a pod, else through the Kubernetes"
+        " API server of the current kube context.",
+    )
+    kfp_namespace: str = Field(default="kubeflow", description="Where the service ml-pipeline is.")
+    kfp_profile: str = Field(
+        default="", description="Multi-user Kubeflow: the profile's namespace, where the runs' pods are."
+    )
+    kfp_service_account: str = Field(default="lakeloop-steps", description="The steps' service account.")
+    kfp_ui_url: str = Field(default="", description="Address of the Kubeflow Pipelines web page, for links.")
+    kfp_token_file: Path | None = Field(default=None, description="File with a bearer token for the API.")
+    kfp_ca_file: Path | None = Field(default=None, description="Certificate authorities of `kfp_host`.")
     claim_lease_seconds: float = Field(
         default=3600.0, ge=1, description="A silent run's claim on its use case is taken over after this."
     )

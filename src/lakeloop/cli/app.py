@@ -17,6 +17,7 @@ from lakeloop.cli import (
     show,
     status,
     stop,
+    submit,
     tidy,
     validate,
     what_served,
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-_LOOP = (init, validate, plan, run, status)
+_LOOP = (init, validate, plan, run, submit, status)
 _RECORD = (history, what_served, why, replay, show)
 _ENDPOINT = (rollback, promote, retire, serve, stop)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy):

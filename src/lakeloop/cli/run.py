@@ -50,6 +50,9 @@ Resume = Annotated[
     str | None,
     typer.Option(metavar="RUN_ID", help="Go on with a failed run; what finished stays."),
 ]
+NoBatch = Annotated[
+    bool, typer.Option("--no-batch", help="Land nothing: train on what the table holds already.")
+]
 MaxParallel = Annotated[int, typer.Option(min=1, help="Steps at once.")]
 
 
@@ -64,6 +67,7 @@ def run(  # noqa: PLR0913 - a command's signature is its options
     rows: Rows = None,
     number: Number = None,
     plant: Plant = None,
+    no_batch: NoBatch = False,
     resume: Resume = None,
     max_parallel: MaxParallel = 4,
     json: Json = False,
@@ -88,18 +92,24 @@ def run(  # noqa: PLR0913 - a command's signature is its options
     from lakeloop.use_case_files import load_use_case
 
     loaded, settings = load_use_case(use_case), Settings()
-    options = _batch_options(loaded, rows, number, plant or [])
+    options = batch_options(loaded, rows, number, plant or [], land=not no_batch)
     if resume is None:
-        check_batch(loaded, settings)
+        if options.land:
+            check_batch(loaded, settings)
         check_once(loaded, settings)
     result = _run_pipeline(loaded, options, _run_options(settings, use_case, resume, max_parallel))
     _tell(use_case, settings, result, as_json=json)
     raise typer.Exit(_exit_code(result))
 
 
-def _batch_options(
-    use_case: UseCase, rows: int | None, number: int | None, plants: list[str]
+def batch_options(
+    use_case: UseCase, rows: int | None, number: int | None, plants: list[str], *, land: bool = True
 ) -> BatchOptions:
+    """What the options say about the batch.
+
+    Raises:
+        UserError: they do not fit the source, or each other.
+    """
     from lakeloop.cli.plants import parse_plants
     from lakeloop.domain.batch import BatchOptions
     from lakeloop.domain.errors import UserError
@@ -110,7 +120,14 @@ def _batch_options(
             where=f"source.kind of {use_case.name} is {use_case.source.kind}",
             fix="leave them out",
         )
-    return BatchOptions(rows=rows, number=number, plants=parse_plants(plants, use_case.table.columns))
+    if not land and (rows, number, plants) != (None, None, []):
+        raise UserError(
+            "--rows, --number and --plant say what to land, --no-batch to land nothing",
+            where="the options",
+            fix="leave one of them out",
+        )
+    plants_ = parse_plants(plants, use_case.table.columns)
+    return BatchOptions(rows=rows, number=number, plants=plants_, land=land)
 
 
 def _run_options(settings: Settings, use_case: str, resume: str | None, max_parallel: int) -> RunOptions:

@@ -34,6 +34,9 @@ class BatchOptions(Frozen):
         default=None, ge=0, description="Synthetic: which batch; default the next one."
     )
     plants: Plants = Plants()
+    land: bool = Field(
+        default=True, description="False: land nothing, train on what the table holds already."
+    )
     batch_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
 
 

@@ -38,3 +38,7 @@ class RefusedError(LakeloopError):
     """Going on would risk a silent wrong model; the reason is recorded."""
 
     exit_code = 4
+
+
+class ServiceAwayError(LakeloopError):
+    """A service does not answer now; the same call may be made again later."""

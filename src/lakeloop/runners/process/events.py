@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+LEFT = "left"
+"""The state of a run that goes on elsewhere, and is followed no longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
@@ -14,7 +17,7 @@ class RunStarted:
 
     run_id: str
     pipeline: str
-    run_dir: Path
+    run_dir: Path | str
     resumed: bool
     not_applied: tuple[str, ...]
 
@@ -26,7 +29,7 @@ class TaskStarted:
     path: str
     name: str
     attempt: int
-    log_path: Path
+    log_path: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,12 @@ class TaskCancelled:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run is over; `resume_command` is empty where going on with the same input cannot help."""
+    """The run is over, or followed no longer (`LEFT`); no `resume_command` where the same input cannot help."""
 
     run_id: str
     state: str
     seconds: float
-    run_dir: Path
+    run_dir: Path | str
     resume_command: str
 
 

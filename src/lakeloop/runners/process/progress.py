@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from lakeloop.runners.process.events import (
+    LEFT,
     Event,
     Listener,
     RunFinished,
@@ -70,6 +71,9 @@ def _task_failed(event: TaskFailed) -> list[Line]:
 
 
 def _run_finished(event: RunFinished) -> list[Line]:
+    if event.state == LEFT:
+        text = f"run {event.run_id} goes on; it was followed for {time_text(event.seconds)}"
+        return [(text, "bold yellow"), (f"follow it again with: {event.resume_command}", "")]
     style = {"succeeded": "bold green", "failed": "bold red"}.get(event.state, "bold yellow")
     lines = [(f"run {event.run_id} {event.state} in {time_text(event.seconds)}", style)]
     if event.state == "succeeded" or not event.resume_command:

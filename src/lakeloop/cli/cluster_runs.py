@@ -1,0 +1,108 @@
+"""What `submit`, `follow` and `terminate` share: the service, following a run, telling its end."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakeloop.ports.pipelines import PipelineService
+    from lakeloop.runners.cluster import Followed
+    from lakeloop.settings import Settings
+
+JOURNAL_SECONDS = 20.0
+
+
+def service_of(settings: Settings) -> PipelineService:
+    """Kubeflow Pipelines, sent the committed pipelines."""
+    from lakeloop import bootstrap
+    from lakeloop.cli.pipeline_files import pipeline_file
+
+    return bootstrap.pipeline_service(settings, pipeline_file)
+
+
+def follow_and_tell(service: PipelineService, settings: Settings, run_id: str, *, as_json: bool) -> int:
+    """Follow the run, tell how it ended; the exit code."""
+    from lakeloop.cli import output
+    from lakeloop.runners.cluster import Following, follow
+    from lakeloop.runners.process import default_listener
+
+    following = Following(
+        service=service,
+        listener=default_listener(),
+        log_command=lambda task: log_command(run_id, task),
+        again=f"{output.program()} follow {run_id}",
+        say=output.say,
+    )
+    try:
+        followed = follow(following, run_id)
+    except KeyboardInterrupt:
+        output.say(f"end it with: {output.program()} terminate {run_id}")
+        return 130
+    documents = journal_documents(settings, run_id)
+    return _tell(service, followed, documents, as_json=as_json)
+
+
+def log_command(run_id: str, task: str) -> str:
+    """Shows a step's whole log."""
+    from lakeloop.cli.output import program
+
+    return f"{program()} logs {run_id} --on cluster --step {task}"
+
+
+def journal_documents(settings: Settings, run_id: str) -> dict[str, Any]:
+    """The run's documents; empty where the journal is out of reach, which is found out within `JOURNAL_SECONDS`."""
+    from lakeloop.cli import output
+
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    reading = threading.Thread(
+        target=_read_journal, args=(settings, run_id, found, problems), name="journal", daemon=True
+    )
+    reading.start()
+    reading.join(JOURNAL_SECONDS)
+    if reading.is_alive():
+        problems.append(f"no answer within {JOURNAL_SECONDS:g} s")
+    if problems:
+        output.say(f"the run journal {settings.journal} cannot be read from here: {problems[0]}")
+    return dict(found)
+
+
+def _read_journal(settings: Settings, run_id: str, found: dict[str, Any], problems: list[str]) -> None:
+    from lakeloop import bootstrap
+
+    try:
+        found.update(bootstrap.journal(settings).documents(run_id))
+    except Exception as error:  # noqa: BLE001 - told; the run's end is told without the journal then
+        problems.append(str(error))
+
+
+def _tell(service: PipelineService, followed: Followed, documents: dict[str, Any], *, as_json: bool) -> int:
+    from lakeloop.cli import output
+    from lakeloop.cli.summary import summary_lines
+    from lakeloop.runners.cluster.changes import task_documents
+    from lakeloop.runners.cluster.outcome import exit_code, failures
+
+    run, code = followed.run, exit_code(followed, documents)
+    if as_json:
+        head = {"run_id": run.run_id, "name": run.name, "state": run.state, "exit_code": code}
+        failed = [{"step": step, "error": error} for step, error in failures(followed, documents)]
+        link = service.link(run.run_id)
+        output.as_json({**head, "link": link, "tasks": task_documents(run), "failures": failed, **documents})
+        return code
+    output.data(f"\n{run.name}: run {run.run_id} {run.state}")
+    for line in [*summary_lines(documents), *_failure_lines(followed, documents), *_next(run.run_id, code)]:
+        output.data(line)
+    return code
+
+
+def _failure_lines(followed: Followed, documents: dict[str, Any]) -> list[str]:
+    from lakeloop.runners.cluster.outcome import failures
+
+    return [f"  {'failed':<11} {step}: {error}" for step, error in failures(followed, documents)]
+
+
+def _next(run_id: str, code: int) -> list[str]:
+    from lakeloop.cli.output import program
+
+    return [f"  {'next':<11} {program()} logs {run_id} --on cluster"] if code else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -40,6 +41,19 @@ class Settings(BaseSettings):
     )
     spark_jars_folder: Path | None = Field(
         default=None, description="Where the packages lie; an image bakes them in."
+    )
+    spark_executor_image: str = Field(
+        default="",
+        description="Image of executors on Kubernetes; empty: the image of the step's own container.",
+    )
+    spark_executor_secrets: dict[str, Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")]] = Field(
+        default_factory=dict,
+        description="Executors' environment from Secrets, variable -> SECRET:KEY (JSON), beside the AWS_* references "
+        "that the step's own container has.",
+    )
+    spark_event_log_uri: str = Field(
+        default="",
+        description="Folder (file:, s3:) of Spark's event logs, for a history server; empty: none.",
     )
     local_generation_rows: int = Field(
         default=2_000_000, description="Synthetic batches up to this size need no JVM."

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from lakeloop.domain.base import Frozen
 from lakeloop.domain.features import FeatureSpec, named_features
+from lakeloop.domain.spark_resources import SparkResources
 from lakeloop.domain.synthetic import SyntheticSource
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -198,6 +199,7 @@ class UseCase(Frozen):
     train: Train = Train()
     gate: Gate = Gate()
     snapshots: SnapshotPolicy = SnapshotPolicy()
+    spark: SparkResources = SparkResources()
     deployment: Deployment = Deployment()
 
     @model_validator(mode="after")

@@ -68,7 +68,7 @@ def test_present_jars_need_no_network_and_other_bytes_are_told(settings: Setting
 
 
 def test_properties_follow_the_size_of_the_job(settings: Settings) -> None:
-    small, large, unknown = (spark_properties(settings, rows) for rows in (10_000, SMALL_ROWS + 1, None))
+    small, large, unknown = (spark_properties(settings, rows, {}) for rows in (10_000, SMALL_ROWS + 1, None))
     assert "TieredStopAtLevel=1" in small["spark.driver.extraJavaOptions"]
     assert "TieredStopAtLevel" not in large["spark.driver.extraJavaOptions"]
     assert unknown == large
@@ -82,12 +82,12 @@ def test_properties_follow_the_size_of_the_job(settings: Settings) -> None:
 def test_what_the_settings_say_wins(settings: Settings) -> None:
     cluster = settings.model_copy(
         update={
-            "spark_master": "k8s://api",
+            "spark_master": "spark://elsewhere:7077",
             "spark_conf": {"spark.driver.memory": "9g", "spark.ui.enabled": "true"},
             "spark_catalog": {"type": "rest", "uri": "http://catalog", "token": "t"},
         }
     )
-    properties = spark_properties(cluster, 10)
+    properties = spark_properties(cluster, 10, {"spark.driver.memory": "1g"})
     assert properties["spark.jars"].count(".jar") == len(locked())
     assert (properties["spark.driver.memory"], properties["spark.ui.enabled"]) == ("9g", "true")
     catalog = {k: v for k, v in properties.items() if k.startswith("spark.sql.catalog.lake.")}

@@ -89,7 +89,12 @@ class SparkFeatureBuilder:
     def _open(self, use_case: UseCase, plan: Plan) -> AbstractContextManager[SparkSession]:
         if self._session is not None:
             return nullcontext(self._session)
-        return spark_session(self._settings, f"build_training_set {use_case.name}", rows=plan.added_rows)
+        return spark_session(
+            self._settings,
+            f"build_training_set {use_case.name}",
+            rows=plan.added_rows,
+            resources=use_case.spark,
+        )
 
     def _source(self, range_: SnapshotRange, plan: Plan) -> TableState:
         state = self._lake.table_state(range_.table)

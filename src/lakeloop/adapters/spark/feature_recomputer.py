@@ -72,7 +72,13 @@ class SparkFeatureRecomputer:
     def _open(self, use_case: UseCase, training_set: TrainingSet) -> AbstractContextManager[SparkSession]:
         if self._session is not None:
             return nullcontext(self._session)
-        return spark_session(self._settings, f"replay {use_case.name}", rows=training_set.rows)
+        return spark_session(
+            self._settings,
+            f"replay {use_case.name}",
+            rows=training_set.rows,
+            resources=use_case.spark,
+            tasks=use_case.train.workers if use_case.train.engine == "spark" else None,
+        )
 
     def _write(
         self, spark: SparkSession, state: TableState, table: FeatureTable, training_set: TrainingSet

@@ -52,7 +52,9 @@ class SparkBatchGenerator:
     def _open(self, use_case: UseCase, rows: int) -> AbstractContextManager[SparkSession]:
         if self._session is not None:
             return nullcontext(self._session)
-        return spark_session(self._settings, f"lakeloop generate {use_case.name}", rows)
+        return spark_session(
+            self._settings, f"lakeloop generate {use_case.name}", rows, resources=use_case.spark
+        )
 
 
 def _writer(use_case: UseCase, parts: dict[str, Part], folder_uri: str) -> WriteBatches:

@@ -92,7 +92,12 @@ class SparkBatchPublisher:
     def _open(self, use_case: UseCase, batch: Batch) -> AbstractContextManager[SparkSession]:
         if self._session is not None:
             return nullcontext(self._session)
-        return spark_session(self._settings, f"ingest_batch {use_case.name}", rows=estimated_rows(batch))
+        return spark_session(
+            self._settings,
+            f"ingest_batch {use_case.name}",
+            rows=estimated_rows(batch),
+            resources=use_case.spark,
+        )
 
 
 class _Publication:

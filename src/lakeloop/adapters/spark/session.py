@@ -6,14 +6,19 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakeloop.adapters.spark import class_archive
+from lakeloop.adapters.spark.catalog_password import provide_catalog_password
+from lakeloop.adapters.spark.event_log import event_log, redaction
+from lakeloop.adapters.spark.failures import first_line, spark_failures
 from lakeloop.adapters.spark.jars import ensure_jars
 from lakeloop.adapters.spark.java import java_home
+from lakeloop.adapters.spark.on_kubernetes.cluster import attach, cluster, is_kubernetes
 from lakeloop.domain.errors import LakeloopError
+from lakeloop.domain.spark_resources import SparkResources
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,34 +35,64 @@ _EXTENSIONS = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions
 
 
 @contextmanager
-def spark_session(
-    settings: Settings, app_name: str, rows: int | None = None, *, archive_to: Path | None = None
+def spark_session(  # noqa: PLR0913 - each is a fact of the job
+    settings: Settings,
+    app_name: str,
+    rows: int | None = None,
+    *,
+    resources: SparkResources | None = None,
+    tasks: int | None = None,
+    archive_to: Path | None = None,
 ) -> Iterator[SparkSession]:
     """A session that is stopped at the end; its JVM ends with this process.
 
     Args:
         settings: master, catalog and Spark properties; `spark_conf` wins over every default here.
         app_name: shown by a cluster.
-        rows: how many rows the job handles, where known. Up to `SMALL_ROWS` the JVM compiles with C1 only: the job
-            is over before C2's code would pay for itself. Larger or unknown: the JVM's own choice.
+        rows: how many rows the job handles, where known. Up to `SMALL_ROWS` a local JVM compiles with C1 only: the
+            job is over before C2's code would pay for itself. Larger or unknown: the JVM's own choice.
+        resources: executors on Kubernetes; a local master does not look at it.
+        tasks: how many tasks must run at once (barrier stages); on Kubernetes the session starts with executors for
+            them. None: the number of executors follows the load.
         archive_to: record the loaded classes into this file when the JVM ends.
 
     Raises:
-        UserError: no suitable Java, or the jars cannot be fetched.
-        LakeloopError: Spark did not start.
+        UserError: no suitable Java, the jars cannot be fetched, or `tasks` do not fit `resources`.
+        LakeloopError: Spark did not start; on Kubernetes also: too few executors came, or too many were lost.
     """
+    with ExitStack() as stack:
+        extra = stack.enter_context(event_log(settings.spark_event_log_uri))
+        if not is_kubernetes(settings.spark_master):
+            properties = spark_properties(settings, rows, extra, archive_to)
+            yield stack.enter_context(_started(settings, app_name, properties))
+            return
+        place = stack.enter_context(cluster(settings, app_name, resources or SparkResources(), tasks))
+        properties = spark_properties(settings, rows, extra | place.properties, archive_to)
+        session = stack.enter_context(_started(settings, app_name, properties))
+        attach(place.watch, session)
+        try:
+            yield session
+        except SystemExit:
+            place.watch.remove_all()  # before the JVM is asked to stop: it may be ending, too, and answer late
+            raise
+
+
+@contextmanager
+def _started(settings: Settings, app_name: str, properties: Mapping[str, str]) -> Iterator[SparkSession]:
     _prepare_environment(settings)
-    from pyspark.errors import PySparkException
+    provide_catalog_password(settings)
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.appName(app_name)
-    for key, value in spark_properties(settings, rows, archive_to).items():
+    for key, value in properties.items():
         builder = builder.config(key, value)
     try:
         session = builder.getOrCreate()
-    except PySparkException as error:
+    except spark_failures() as error:
         raise LakeloopError(
-            f"Spark did not start: {error}", where=settings.spark_master, fix="see the lines above"
+            f"Spark did not start: {first_line(error)}",
+            where=settings.spark_master,
+            fix="see the lines above",
         ) from error
     try:
         yield session
@@ -65,13 +100,16 @@ def spark_session(
         session.stop()
 
 
-def spark_properties(settings: Settings, rows: int | None, archive_to: Path | None = None) -> dict[str, str]:
+def spark_properties(
+    settings: Settings, rows: int | None, extra: Mapping[str, str], archive_to: Path | None = None
+) -> dict[str, str]:
     """Every property of the session; what the settings say comes last and wins."""
     jars = ensure_jars(settings)
     return {
         "spark.master": settings.spark_master,
         **_quiet(settings),
-        **(_local(settings, rows) if is_local(settings.spark_master) else _cluster(jars)),
+        **(_local(settings, rows) if is_local(settings.spark_master) else _remote(settings, jars)),
+        **extra,
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
         "spark.driver.extraJavaOptions": " ".join(_java_options(settings, jars, rows, archive_to)),
         **_catalog(settings),
@@ -96,7 +134,7 @@ def _quiet(settings: Settings) -> dict[str, str]:
     return {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.eventLog.enabled": "false",
+        **redaction(),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.warehouse.dir": (settings.root / "spark-warehouse").as_uri(),
@@ -128,8 +166,10 @@ def _large_memory_gigabytes() -> int:
     return max(1, min(8, total // 4 // 2**30))
 
 
-def _cluster(jars: list[Path]) -> dict[str, str]:
-    """Executors get the jars from the driver; their image may have them, too."""
+def _remote(settings: Settings, jars: list[Path]) -> dict[str, str]:
+    """Executors of the step's own image have the jars where the driver has them; others get them from the driver."""
+    if is_kubernetes(settings.spark_master) and not settings.spark_executor_image:
+        return {"spark.executor.extraClassPath": os.pathsep.join(map(str, jars))} if jars else {}
     return {"spark.jars": ",".join(map(str, jars))}
 
 

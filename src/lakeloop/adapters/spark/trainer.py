@@ -53,15 +53,21 @@ class SparkTrainer:
                 "warm_start is not supported by engine spark", where="train.engine", fix="use local"
             )
         report("starting Spark")
-        with self._open(training_set.rows) as spark:
+        with self._open(use_case, training_set.rows) as spark:
             return _Training(spark, self._settings.catalog_name, use_case, training_set).run(
                 raw_columns, report
             )
 
-    def _open(self, rows: int) -> AbstractContextManager[SparkSession]:
+    def _open(self, use_case: UseCase, rows: int) -> AbstractContextManager[SparkSession]:
         if self._session is not None:
             return nullcontext(self._session)
-        return spark_session(self._settings, "lakeloop train", rows)
+        return spark_session(
+            self._settings,
+            f"train_model {use_case.name}",
+            rows,
+            resources=use_case.spark,
+            tasks=use_case.train.workers,
+        )
 
 
 class _Training:

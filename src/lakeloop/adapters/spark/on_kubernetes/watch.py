@@ -25,6 +25,7 @@ from lakeloop.domain.errors import LakeloopError, UserError
 POLL_SECONDS = 1.0
 END_TIMEOUT_SECONDS = 20
 GRACE_SECONDS = 5
+WRITE_OFF_SECONDS = 30
 
 
 class ExecutorWatch:
@@ -45,6 +46,7 @@ class ExecutorWatch:
         self._busy: Callable[[], bool] = lambda: True  # while Spark starts it waits for executors
         self._cancel: Callable[[], None] = lambda: None
         self._losses: dict[str, Loss] = {}
+        self._ended_at: dict[str, float] = {}
         self._verdict: LakeloopError | None = None
         self._short_since: float | None = None
         self._told = ""
@@ -103,7 +105,10 @@ class ExecutorWatch:
         if pod.phase == "failed" and pod.name not in self._losses:
             self._losses[pod.name] = Loss(pod, self._pods.log_tail(pod.name))
             self._say(f"executor {pod.name} was lost: {loss_text(self._losses[pod.name])}")
-        self._pods.delete(pod.name)
+        # Spark looks the pod up to label it, and stumbles over one that is gone.
+        ended_at = self._ended_at.setdefault(pod.name, time.monotonic())
+        if pod.written_off or time.monotonic() - ended_at > WRITE_OFF_SECONDS:
+            self._pods.delete(pod.name)
 
     def _judge(self, pods: list[ExecutorPod]) -> None:
         self._say(told(pods))

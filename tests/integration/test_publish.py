@@ -197,10 +197,10 @@ class Intruder(TableRefs):
 
     act: Callable[[], None]
 
-    def publish(self, branch: str, staged: str, *properties: Any) -> bool:
+    def publish(self, *arguments: Any) -> bool:
         type(self).act()
         type(self).act = staticmethod(lambda: None)
-        return super().publish(branch, staged, *properties)
+        return super().publish(*arguments)
 
 
 class LateIntruder(TableRefs):

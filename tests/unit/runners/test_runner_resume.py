@@ -1,5 +1,6 @@
 """A run that failed, was stopped or was killed goes on where it was, and trusts nothing half-written."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lakeloop.domain.errors import UserError
+from lakeloop.runners.process.processes import end_orphans, groups_writing_to
 from tests.unit.runners.conftest import GOLDEN, Runs
 from tests.unit.runners.test_runner_pipelines import alive
 
@@ -79,6 +81,38 @@ def test_an_orphan_of_a_killed_runner_does_not_work_beside_its_successor(runs: R
     assert not alive(step)
     (runs.folder / "go").touch()
     assert second.wait(timeout=15) == 0
+
+
+def test_an_orphan_that_the_runner_had_no_time_to_record_is_ended_too(runs: Runs) -> None:
+    """Killed between the start of the step and its record; a reader of the log is left alone."""
+    runner = start("guarded-wait", runs)
+    step = waiting_step(runs)
+    runner.kill()
+    runner.wait(timeout=10)
+    [record] = (runs.folder / "runs").rglob("process.json")
+    record.unlink()
+    reader = subprocess.Popen(["tail", "-f", str(record.with_name("log.txt"))], stdout=subprocess.DEVNULL)
+    (runs.folder / "go.here").unlink()
+    second = start("guarded-wait", runs, "resume")
+    again = waiting_step(runs)
+    assert again != step
+    assert not alive(step)
+    assert reader.poll() is None
+    reader.kill()
+    reader.wait(timeout=10)
+    (runs.folder / "go").touch()
+    assert second.wait(timeout=15) == 0
+
+
+def test_a_step_that_ignores_the_request_to_end_is_killed_before_the_run_goes_on(runs: Runs) -> None:
+    log = runs.folder / "log.txt"
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on'); time.sleep(60)"
+    with log.open("wb") as stream:
+        deaf = subprocess.Popen([sys.executable, "-uc", script], stdout=stream, start_new_session=True)
+    until(lambda: log.read_text() != "")
+    assert groups_writing_to([log]) == {deaf.pid}
+    asyncio.run(end_orphans(lambda: groups_writing_to([log]) if deaf.poll() is None else set()))
+    assert deaf.wait(timeout=10) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lakeloop.runners.process.processes import Command, Exit, run_process, signal_group
+from lakeloop.runners.process.tickets import take, ticket_path
 from lakeloop.runners.process.warm import WarmInterpreter
 
 READY_TIMEOUT_SECONDS = 20
@@ -114,10 +116,11 @@ def test_later_modules_are_there_after_the_first_step(tmp_path: Path) -> None:
         said: list[str] = []
         while said[-1:] != ["True"]:
             assert time.monotonic() < deadline, f"never imported: {said}"
-            process = warm.start("seen", [], os.environ, tmp_path, tmp_path / "seen.txt")
+            log = tmp_path / f"seen-{time.monotonic_ns()}.txt"
+            process = warm.start("seen", [], os.environ, tmp_path, log)
             if process is not None:
                 process.wait(timeout=10)
-                said = (tmp_path / "seen.txt").read_text().split()
+                said += log.read_text().split()
                 time.sleep(0.4)
         assert said[0] == "False", "the first step does not wait for later modules"
     finally:
@@ -139,3 +142,28 @@ def test_the_interpreter_ends_with_its_runner(tmp_path: Path) -> None:
     ):
         assert time.monotonic() < deadline, "the warm interpreter outlived its runner"
         time.sleep(0.05)
+
+
+def test_a_step_whose_ticket_is_taken_never_works(warm: WarmInterpreter, tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert take(ticket_path(log))
+    process = warm.start("warm_step", ["0"], clean(), tmp_path, log)
+    assert process is not None
+    assert process.wait(10) == 1
+    assert log.read_text() == ""
+
+
+def test_a_request_that_a_busy_interpreter_reads_too_late_is_started_once(
+    warm: WarmInterpreter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain way is taken after the time limit, and the fork that comes at last leaves again."""
+    monkeypatch.setattr("lakeloop.runners.process.warm.START_TIMEOUT_SECONDS", 0.3)
+    os.kill(warm.pid, signal.SIGSTOP)
+    ended, [told] = run(warm, tmp_path, "7")
+    assert ended == Exit("exited", 7)
+    assert told["parent"] == os.getpid()
+    os.kill(warm.pid, signal.SIGCONT)
+    _, [again] = run(warm, tmp_path, "0")
+    assert again["parent"] != os.getpid(), "the interpreter is at work again"
+    logs = [path.read_text().splitlines() for path in tmp_path.glob("log-*.txt")]
+    assert [len(lines) for lines in logs] == [1, 1]

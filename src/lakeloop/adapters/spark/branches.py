@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.spark.failures import java_class, spark_failures
+from lakeloop.adapters.spark.staging import Staged
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,8 +33,11 @@ class TableRefs:
 
     def head(self, branch: str = MAIN) -> str | None:
         """Snapshot id of a branch's head; None where there is no such branch or it never had a snapshot."""
-        ref = self._table.refs().get(branch)
-        return None if ref is None else str(ref.snapshotId())
+        return _head(self._table, branch)
+
+    def branches(self) -> list[str]:
+        """Names of all branches."""
+        return [name for name, ref in dict(self._table.refs()).items() if ref.isBranch()]
 
     def parent(self, snapshot_id: str) -> str | None:
         """Id of the snapshot before this one."""
@@ -84,24 +88,32 @@ class TableRefs:
         changes.commit()
         self.refresh()
 
-    def drop(self, branch: str) -> None:
-        """Remove a branch; an absent one is a no-op."""
+    def drop(self, *branches: str) -> None:
+        """Remove branches in one commit; absent ones are a no-op."""
         self.refresh()
-        if self.head(branch) is not None:
-            self._table.manageSnapshots().removeBranch(branch).commit()
+        there = [branch for branch in branches if self.head(branch) is not None]
+        if there:
+            changes = self._table.manageSnapshots()
+            for branch in there:
+                changes = changes.removeBranch(branch)
+            changes.commit()
             self.refresh()
 
     def publish(
-        self, branch: str, staged: str, set_: Mapping[str, str] | None = None, unset: Collection[str] = ()
+        self,
+        staged: Staged,
+        others: Collection[str] = (),
+        set_: Mapping[str, str] | None = None,
+        unset: Collection[str] = (),
     ) -> bool:
         """Fast-forward main to the staged snapshot and remove its branch, in one catalog commit.
 
-        The commit is a compare-and-set on the metadata that was looked at here: a branch that somebody else appended
-        to, or a main that is no longer an ancestor, is never published.
+        The commit is a compare-and-set on the metadata that is looked at here: a branch that somebody else appended
+        to, or a main that is not where the snapshot was staged on, is never published.
 
         Args:
-            branch: what is published.
-            staged: id of the snapshot that its head has to be.
+            staged: what is published.
+            others: branches that go in the same commit, where they are there.
             set_: table properties that become visible together with the rows.
             unset: names of table properties that go.
 
@@ -109,12 +121,16 @@ class TableRefs:
             False where somebody else was first.
         """
         self.refresh()
-        if self.head(branch) != staged:
-            return False
         try:
             changes = self._table.newTransaction()
+            base = changes.table()
+            if _head(base, staged.branch) != staged.snapshot_id or _head(base, MAIN) != staged.main:
+                return False
             # References first: their commit is refused when the transaction is tried again on other metadata.
-            changes.manageSnapshots().fastForwardBranch(MAIN, branch).removeBranch(branch).commit()
+            refs = changes.manageSnapshots().fastForwardBranch(MAIN, staged.branch)
+            for branch in {staged.branch, *(b for b in others if _head(base, b) is not None)}:
+                refs = refs.removeBranch(branch)
+            refs.commit()
             self._stage_properties(changes, set_ or {}, unset)
             changes.commitTransaction()
         except spark_failures() as error:
@@ -134,3 +150,8 @@ class TableRefs:
         for name in unset:
             properties = properties.remove(name)
         properties.commit()
+
+
+def _head(table: Any, branch: str) -> str | None:
+    ref = table.refs().get(branch)
+    return None if ref is None else str(ref.snapshotId())

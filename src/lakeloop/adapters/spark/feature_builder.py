@@ -14,7 +14,7 @@ from lakeloop.adapters.spark.feature_rows import feature_rows
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.adapters.spark.source_rows import source_rows
 from lakeloop.adapters.spark.sql import create_table, qualified
-from lakeloop.adapters.spark.staging import stage
+from lakeloop.adapters.spark.staging import StagingKey, attempts, stage
 from lakeloop.domain.errors import ConflictError, LakeloopError, RefusedError, UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN
 from lakeloop.domain.feature_table import (
@@ -198,21 +198,22 @@ class _Ranges:
 
     def _append(self, refs: TableRefs, range_: SnapshotRange) -> dict[str, int]:
         range_id = range_.range_id(self._table.hash)
-        branch = f"lakeloop_range_{range_id}"
+        key = StagingKey(RANGE_PROPERTY, range_id, f"lakeloop_range_{range_id}")
         counts: dict[str, int] = {}
         for _ in range(PUBLISH_ATTEMPTS):
-            if range_id in built_ranges(self._lake.table_state(self._table.name), self._table.hash):
-                refs.drop(branch)
+            state = self._lake.table_state(self._table.name)
+            if range_id in built_ranges(state, self._table.hash):
+                refs.refresh()
+                refs.drop(*attempts(refs, key))
                 return {}
+            main = state.current_snapshot_id if state is not None else None
             staged = stage(
-                refs,
-                branch,
-                (RANGE_PROPERTY, range_id),
-                lambda: counts.update(self._write(range_, range_id, branch)),
+                refs, key, main, lambda branch: counts.update(self._write(range_, range_id, branch))
             )
-            if refs.publish(
-                branch, staged.snapshot_id, self._record(range_, range_id, refs.summary(staged.snapshot_id))
-            ):
+            if staged is None:
+                continue
+            record = self._record(range_, range_id, refs.summary(staged.snapshot_id))
+            if refs.publish(staged, attempts(refs, key), record):
                 return counts
         raise ConflictError(
             f"main moved {PUBLISH_ATTEMPTS} times while range {range_id} was computed",

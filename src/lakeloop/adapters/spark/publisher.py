@@ -1,8 +1,8 @@
 """Write-audit-publish in Spark: stage on a branch, audit the staged snapshot, fast-forward main; exactly once.
 
-Whatever is left of an earlier attempt is found by name and by batch id: the branch `lakeloop_batch_<batch id>` and the
-key `lakeloop.batch-id` in the summary of the staged snapshot. What was published is told by main's history, and, where
-snapshots have expired, by the record that the publishing commit leaves in the table's properties.
+Whatever is left of an earlier attempt is found by name and by batch id: branches `lakeloop_batch_<batch id>__<token>`
+and the key `lakeloop.batch-id` in the summary of the staged snapshot. What was published is told by main's history,
+and, where snapshots have expired, by the record that the publishing commit leaves in the table's properties.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lakeloop.adapters.spark.landed_batches import LandedBatches
 from lakeloop.adapters.spark.quarantine import keep_refused
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.adapters.spark.sql import appended_rows, create_table, qualified, rows_at
-from lakeloop.adapters.spark.staging import Staged, stage
+from lakeloop.adapters.spark.staging import Staged, StagingKey, attempts, stage
 from lakeloop.domain.batch import (
     BATCH_ID_PROPERTY,
     BATCH_NUMBER_PROPERTY,
@@ -117,7 +117,8 @@ class _Publication:
         self._use_case, self._batch, self._files = use_case, batch, files
         self._table = use_case.table.name
         self._name = qualified(settings, self._table)
-        self._branch = f"lakeloop_batch_{batch.batch_id}"
+        batch_id = batch.batch_id or ""
+        self._key = StagingKey(BATCH_ID_PROPERTY, batch_id, f"lakeloop_batch_{batch_id}")
         self._created = False
 
     def run(self, attempt: str) -> IngestResult:
@@ -142,17 +143,23 @@ class _Publication:
         state = self._lake.table_state(self._table)
         found = self._landed.find(state, self._batch.batch_id or "")
         if state is not None and found is not None:
-            refs.drop(self._branch)
+            self._drop_attempts(refs)
             return _published_already(state, found)
         room = self._landed.make_room(state)
-        key = (BATCH_ID_PROPERTY, self._batch.batch_id or "")
-        staged = stage(refs, self._branch, key, lambda: self._append(attempt, refs))
+        main = state.current_snapshot_id if state is not None else None
+        try:
+            staged = stage(refs, self._key, main, lambda branch: self._append(attempt, branch))
+        except UserError:
+            self._undo_creation(refs)
+            raise
+        if staged is None:
+            return None
         rules = self._audit(refs, staged)
         if broken(rules):
             return self._refuse(refs, staged, rules)
         record = self._record(refs, staged)
         properties = record_properties(state, record)
-        if not refs.publish(self._branch, staged.snapshot_id, properties, room):
+        if not refs.publish(staged, attempts(refs, self._key), properties, room):
             return None
         return IngestResult(
             outcome="published",
@@ -164,6 +171,10 @@ class _Publication:
             rules=rules,
             reason="every expectation is met",
         )
+
+    def _drop_attempts(self, refs: TableRefs) -> None:
+        refs.refresh()
+        refs.drop(*attempts(refs, self._key))
 
     def _record(self, refs: TableRefs, staged: Staged) -> BatchRecord:
         return BatchRecord(
@@ -179,9 +190,9 @@ class _Publication:
         )
 
     def _undo_creation(self, refs: TableRefs) -> bool:
-        """A refused first batch leaves no table behind, unless somebody else has published to it by now."""
+        """A refused first batch leaves no table behind, unless somebody else has published to it, or is about to."""
         refs.refresh()
-        if not self._created or refs.head() is not None:
+        if not self._created or refs.head() is not None or refs.branches():
             return False
         self._spark.sql(f"DROP TABLE {self._name} PURGE")
         return True
@@ -191,25 +202,19 @@ class _Publication:
         create_table(self._spark, self._settings, self._table, columns, self._use_case.table.partition_by)
         self._created = True
 
-    def _append(self, attempt: str, refs: TableRefs) -> None:
+    def _append(self, attempt: str, branch: str) -> None:
         rows = typed_rows(self._spark, self._use_case, self._batch, self._files)
-        writer = rows.writeTo(f"{self._name}.{quoted('branch_' + self._branch)}")
+        writer = rows.writeTo(f"{self._name}.{quoted('branch_' + branch)}")
         for key, value in self._properties(attempt).items():
             writer = writer.option(f"snapshot-property.{key}", value)
         try:
             writer.append()
         except spark_failures() as error:
-            refs.drop(self._branch)
             explain_failure(self._spark, self._use_case, self._batch, self._files)
             raise LakeloopError(
                 f"Spark could not write the batch: {first_line(error)}", where=self._table
             ) from error
-        try:
-            check_unchanged(self._batch)
-        except UserError:
-            refs.drop(self._branch)
-            self._undo_creation(refs)
-            raise
+        check_unchanged(self._batch)
 
     def _properties(self, attempt: str) -> dict[str, str]:
         properties = {BATCH_ID_PROPERTY: self._batch.batch_id or "", ATTEMPT_PROPERTY: attempt}
@@ -244,7 +249,7 @@ class _Publication:
         rows = appended_rows(self._spark, self._settings, self._table, staged.parent_id, staged.snapshot_id)
         uri = keep_refused(rows, self._settings, self._use_case, self._batch, rules)
         count = int(refs.summary(staged.snapshot_id).get("added-records", "0"))
-        refs.drop(self._branch)
+        self._drop_attempts(refs)
         kept = not self._undo_creation(refs)
         return IngestResult(
             outcome="refused",

@@ -6,12 +6,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from lakeloop.domain.errors import LakeloopError
 from lakeloop.runners.process.warm import WarmInterpreter, WarmProcess
 
 PROGRESS_MARK: Final = "::progress::"
@@ -173,14 +174,39 @@ def start_ticks(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19]
 
 
-async def end_orphan(pid: int, ticks: str) -> bool:
-    """End a process that an earlier, killed runner left behind, if it is still the same one."""
-    if not ticks or start_ticks(pid) != ticks:
-        return False
-    signal_group(pid, signal.SIGTERM)
-    for _ in range(int(_ORPHAN_GRACE_SECONDS / _LOOK_SECONDS)):
-        if start_ticks(pid) != ticks:
-            return True
-        await asyncio.sleep(_LOOK_SECONDS)
-    signal_group(pid, signal.SIGKILL)
-    return True
+def recorded_group(pid: int, ticks: str) -> int | None:
+    """The process group that an earlier runner recorded, if its leader is still the same process."""
+    return pid if ticks and start_ticks(pid) == ticks else None
+
+
+def groups_writing_to(logs: Collection[Path]) -> set[int]:
+    """Process groups of all processes whose standard output is one of these files; empty without /proc."""
+    wanted, found = {str(log.resolve()) for log in logs}, set[int]()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str((entry / "fd/1").readlink()) in wanted:
+                found.add(os.getpgid(int(entry.name)))
+    return found - {os.getpgid(0)}
+
+
+async def end_orphans(groups: Callable[[], set[int]]) -> None:
+    """End the process groups that an earlier, killed runner left behind.
+
+    Args:
+        groups: those that are there now.
+
+    Raises:
+        LakeloopError: one of them does not end.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for group in groups():
+            signal_group(group, number)
+        for _ in range(int(_ORPHAN_GRACE_SECONDS / _LOOK_SECONDS)):
+            if not groups():
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+    raise LakeloopError(
+        "a step of the killed run is still at work, and does not end",
+        where=f"process group {', '.join(map(str, sorted(groups())))}",
+        fix="end it, then resume the run again",
+    )

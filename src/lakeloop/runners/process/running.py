@@ -24,11 +24,12 @@ from lakeloop.runners.process.inputs import Values
 from lakeloop.runners.process.interpreter import Interpreter
 from lakeloop.runners.process.loading import load_pipeline
 from lakeloop.runners.process.options import RunOptions, RunResult, TaskResult
-from lakeloop.runners.process.processes import end_orphan
+from lakeloop.runners.process.processes import end_orphans, groups_writing_to, recorded_group
 from lakeloop.runners.process.records import summary
 from lakeloop.runners.process.requests import check_request, record_request, run_folder
 from lakeloop.runners.process.session import Outcome, Place, Session, Stop
 from lakeloop.runners.process.store import RunFolder, read_json
+from lakeloop.runners.process.tickets import take, ticket_path
 from lakeloop.runners.process.values import to_text
 from lakeloop.runners.process.warm import WarmInterpreter
 
@@ -159,10 +160,18 @@ class _Run:
         )
 
     async def _end_orphans(self) -> None:
-        for record in list(self._folder.process_files()):
-            process = read_json(record) or {}
-            if process:
-                await end_orphan(process["pid"], process["ticks"])
+        """No step of an earlier, killed runner of this run works beside this one, nor begins to."""
+        logs, records = list(self._folder.logs()), list(self._folder.process_files())
+        for log in logs:
+            take(ticket_path(log))
+        known = [process for record in records if (process := read_json(record))]
+
+        def groups() -> set[int]:
+            found = {recorded_group(process["pid"], process["ticks"]) for process in known}
+            return groups_writing_to(logs) | {group for group in found if group is not None}
+
+        await end_orphans(groups)
+        for record in records:
             record.unlink(missing_ok=True)
 
     async def _graph(self, session: Session) -> Outcome:

@@ -6,6 +6,7 @@ Layout::
     RUN_ID/pipeline.yaml                       what was run
     RUN_ID/tasks/PATH/result.json              written last and atomically: the task ended, with these outputs
     RUN_ID/tasks/PATH/attempt-N/log.txt        what the process printed
+    RUN_ID/tasks/PATH/attempt-N/log.started            somebody has taken the right to start it (zygote)
     RUN_ID/tasks/PATH/attempt-N/executor_input.json, executor_output.json, process.json, outputs/...
 
 Only result.json says that outputs may be used: an attempt without it is a half-written one.
@@ -74,6 +75,10 @@ class RunFolder:
         """The highest attempt number so far."""
         numbers = [folder.name.removeprefix("attempt-") for folder in self.task(path).glob("attempt-*")]
         return max((int(number) for number in numbers if number.isdigit()), default=0)
+
+    def logs(self) -> Iterator[Path]:
+        """Where the log of each attempt so far is, or would have been."""
+        return (folder / "log.txt" for folder in (self.path / "tasks").rglob("attempt-*"))
 
     def process_files(self) -> Iterator[Path]:
         """Records of the processes that were started and not seen to end."""

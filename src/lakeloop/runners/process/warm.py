@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lakeloop.runners.process.tickets import take, ticket_path
 from lakeloop.runners.process.zygote import LATER
 
 START_TIMEOUT_SECONDS = 10.0
@@ -100,6 +101,11 @@ class WarmInterpreter:
         """Whether a step can be forked now."""
         return self._ready.is_set()
 
+    @property
+    def pid(self) -> int:
+        """Of the interpreter itself."""
+        return self._process.pid
+
     def start(
         self,
         module: str,
@@ -111,7 +117,7 @@ class WarmInterpreter:
         """A forked step, or None where the interpreter is not there: start it the plain way."""
         if not self.ready or _start_up(environment) != self._start_up:
             return None
-        token, process = uuid.uuid4().hex, WarmProcess()
+        token, process, ticket = uuid.uuid4().hex, WarmProcess(), ticket_path(log_path)
         request = {
             "start": token,
             "module": module,
@@ -119,6 +125,7 @@ class WarmInterpreter:
             "environment": dict(environment),
             "folder": str(folder),
             "log": str(log_path),
+            "ticket": str(ticket),
         }
         with self._lock:
             self._processes[token] = process
@@ -126,6 +133,8 @@ class WarmInterpreter:
                 self._connection.sendall(json.dumps(request).encode() + b"\n")
             except OSError:
                 return None
+        if not process.wait_started(START_TIMEOUT_SECONDS) and take(ticket):
+            return None
         return process if process.wait_started(START_TIMEOUT_SECONDS) else None
 
     def close(self) -> None:

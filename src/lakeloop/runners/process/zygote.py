@@ -4,8 +4,13 @@ Importing MLflow and XGBoost takes seconds of a core, again in every step. This 
 the first steps run, and a step then starts from a fork of it: its own process, environment, folder, log and
 process group, as if started by itself. Protocol, one JSON object a line over the socket on standard input:
 `{"ready": true}` from here when the imports are done; `{"start": token, "module", "arguments",
-"environment", "folder", "log"}` to here; `{"started": token, "pid"}` and `{"ended": token, "code"}` from
+"environment", "folder", "log", "ticket"}` to here; `{"started": token, "pid"}` and `{"ended": token, "code"}` from
 here. `code` is as in `subprocess`: negative is a signal. End of the socket ends this process, not the steps.
+
+A request may wait in the socket while this process imports, and its sender may be dead, or tired of waiting, by the
+time it is read. So a fork works only if it is the first to take the request's ticket, a file, and it takes it when
+its log is open: whoever takes the ticket of a step knows that the step never works, and whoever cannot finds the step
+by its log (`processes.end_orphans`).
 """
 
 from __future__ import annotations
@@ -22,7 +27,10 @@ import socket
 import sys
 import threading
 import traceback
+from pathlib import Path
 from typing import Any
+
+from lakeloop.runners.process.tickets import take
 
 LATER = "--"
 IDLE_SECONDS = 0.3
@@ -93,6 +101,8 @@ def _child(request: dict[str, Any], connection: socket.socket, wake_read: int) -
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
+    if not take(Path(request["ticket"])):
+        os._exit(1)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -5,13 +5,19 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from lakeloop.domain.base import canonical_json, sha256_hex
 from scripts.reference import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "docs" / "schema" / "use_case.schema.json"
+MANIFEST = "kubernetes.yaml"
+KUSTOMIZATION = ROOT / "pipelines" / "kustomization.yaml"
 REFERENCE = ROOT / "docs" / "use-case-reference.md"
 
 
@@ -23,6 +29,52 @@ def pipeline_names() -> list[str]:
 def compile_pipeline(name: str, target: Path) -> None:
     """Compile the one pipeline function of pipelines/NAME/pipeline.py."""
     from kfp.compiler import Compiler
+
+    Compiler().compile(_pipeline_of(name), str(target))
+
+
+def compile_manifest(name: str, compiled: Path, target: Path) -> None:
+    """The same as Kubernetes resources: a Pipeline, and a PipelineVersion named by its content.
+
+    Args:
+        name: folder of pipelines/.
+        compiled: the pipeline.yaml; what it says is the version's identity.
+        target: where the two resources are written.
+    """
+    from kfp.compiler import Compiler, KubernetesManifestOptions
+
+    pipeline = _pipeline_of(name)
+    options = KubernetesManifestOptions(
+        pipeline_name=pipeline.name,
+        pipeline_version_name=f"{pipeline.name}-{content_digest(compiled)}",
+        include_pipeline_manifest=True,
+    )
+    Compiler().compile(
+        pipeline, str(target), kubernetes_manifest_format=True, kubernetes_manifest_options=options
+    )
+
+
+def content_digest(compiled: Path) -> str:
+    """12 hex digits of what a compiled pipeline says, whichever SDK version wrote it."""
+    documents = list(yaml.safe_load_all(compiled.read_text(encoding="utf-8")))
+    documents[0].pop("sdkVersion", None)
+    return sha256_hex(canonical_json(documents))[:12]
+
+
+def kustomization(names: Iterable[str]) -> str:
+    """pipelines/kustomization.yaml: every pipeline's resources, in the namespace of Kubeflow Pipelines."""
+    lines = [
+        "# Written by `make compile`. kubectl apply -k pipelines/",
+        "apiVersion: kustomize.config.k8s.io/v1beta1",
+        "kind: Kustomization",
+        "namespace: kubeflow",
+        "resources:",
+        *(f"  - {name}/{MANIFEST}" for name in names),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _pipeline_of(name: str) -> Any:
     from kfp.dsl.graph_component import GraphComponent
 
     module = importlib.import_module(f"pipelines.{name}.pipeline")
@@ -31,7 +83,7 @@ def compile_pipeline(name: str, target: Path) -> None:
         for value in vars(module).values()
         if isinstance(value, GraphComponent) and value.pipeline_func.__module__ == module.__name__
     ]
-    Compiler().compile(pipeline, str(target))
+    return pipeline
 
 
 def use_case_schema() -> dict[str, Any]:
@@ -47,6 +99,8 @@ def _write_pipelines() -> None:
         target = ROOT / "pipelines" / name / "pipeline.yaml"
         compile_pipeline(name, target)
         print(target.relative_to(ROOT))
+        compile_manifest(name, target, target.with_name(MANIFEST))
+    KUSTOMIZATION.write_text(kustomization(pipeline_names()), encoding="utf-8")
 
 
 def _write_schema() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakeloop.adapters.kfp.pods import exit_status, newest_pod, pod_problem
+from lakeloop.adapters.kfp.pods import exit_status, newest_pod, own_lines, pod_problem
 from lakeloop.adapters.kfp.states import remote_run, steps_of
 from lakeloop.domain.errors import LakeloopError, ServiceAwayError, UserError
 from lakeloop.domain.remote_run import RemoteRun, RemoteTask, StepLog
@@ -265,6 +265,50 @@ def test_the_newest_attempts_pod_is_found_by_the_nodes_path() -> None:
 )
 def test_why_a_pod_does_not_come_up(status: dict[str, object], told: str) -> None:
     assert pod_problem(pod("p", "x", **status)) == told
+
+
+def test_a_terminated_run_is_cancelled_though_its_service_says_failed() -> None:
+    document = json.loads((ANSWERS / "user-error.json").read_text(encoding="utf-8"))
+    assert remote_run(document).state == "failed"
+    document["state_history"].append({"state": "CANCELING", "update_time": "2026-11-25T09:55:30+00:00"})
+    assert remote_run(document).state == "cancelled"
+
+
+LAUNCHER_LOG = """\
+      "uri": "minio://mlpipeline/v2/artifacts"
+    }
+I1125 09:59:07.342290      20 cache.go:77] Connecting to cache endpoint 10.96.188.127:8887
+::progress::batch 3: generating 10 rows
+    a line of the step's own that is indented
+I1125 09:59:11.065812      20 launcher_v2.go:877] ExecutorOutput: {
+  "artifacts": {
+    "report": {}
+  }
+}
+error: nothing works
+F1125 09:44:27.576471      19 main.go:53] failed to execute component: exit status 2
+time="2026-11-25T09:44:28.271Z" level=info msg="sub-process exited" argo=true error="<nil>"
+Error: exit status 1
+"""
+
+
+def test_the_launchers_lines_are_left_out_of_a_steps_log() -> None:
+    assert own_lines(LAUNCHER_LOG.splitlines(), cut=True) == (
+        "::progress::batch 3: generating 10 rows",
+        "    a line of the step's own that is indented",
+        "error: nothing works",
+    )
+    assert own_lines(['{"own": "json"}'], cut=False) == ('{"own": "json"}',)
+
+
+def test_an_image_that_cannot_be_pulled_is_told_once() -> None:
+    back_off = 'Back-off pulling image "lakeloop/train:0.1.0": ErrImagePull: no such host'
+    failed = 'failed to resolve reference "lakeloop/train:0.1.0": no such host'
+    told = {
+        pod_problem(pod("p", "x", container_statuses=[{"state": {"waiting": {"reason": r, "message": m}}}]))
+        for r, m in (("ImagePullBackOff", back_off), ("ErrImagePull", failed))
+    }
+    assert told == {"the image lakeloop/train:0.1.0 cannot be pulled: no such host"}
 
 
 def test_the_launchers_line_tells_the_steps_own_exit_code() -> None:

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api
 
 TIMEOUT_SECONDS = 20
+LAUNCHER_LINES = 150
+"""As many lines KFP's launcher writes around a step's own: they are read, and left out."""
 NODE_NAME = "workflows.argoproj.io/node-name"
 _EXECUTOR = re.compile(r"^executor(?:\((\d+)\))?$")
 _EXIT_STATUS = re.compile(r"failed to execute component: exit status (\d+)")
 # Lines of KFP's launcher (glog) and of Argo's executor around the step's own.
 _FOREIGN = re.compile(r'^(?:[IWEF]\d{4} \d\d:\d\d:\d\d|time="[^"]*" level=|Error: exit status \d+$)')
+_DUMP = re.compile(r'^\s*["{}\[\]]')
+"""A line of the JSON that the launcher writes over several lines."""
+_IMAGE = re.compile(r'(?:image|reference) "([^"]+)"')
+_NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _UNINTERESTING = frozenset({"Completed", "PodInitializing", "ContainerCreating", "Error"})
 
 
@@ -77,13 +83,12 @@ class RunPods:
         from kubernetes.client.exceptions import ApiException
 
         try:
-            # A few more than asked for: the launcher's own lines are left out.
             return str(
                 self._api().read_namespaced_pod_log(
                     pod,
                     self._namespace,
                     container="main",
-                    tail_lines=lines + 12,
+                    tail_lines=lines + LAUNCHER_LINES,
                     _request_timeout=TIMEOUT_SECONDS,
                 )
             )
@@ -140,8 +145,32 @@ def pod_problem(pod: dict[str, Any]) -> str:
         state = container.get("state") or {}
         told = state.get("waiting") or state.get("terminated") or {}
         if (told.get("reason") or "Completed") not in _UNINTERESTING:
-            return f"{told['reason']}: {(told.get('message') or '').strip()}"[:400].strip(": ")
+            return _told(told["reason"], (told.get("message") or "").strip())
     return ""
+
+
+def _told(reason: str, message: str) -> str:
+    image = _IMAGE.search(message)
+    if reason in _NO_IMAGE and image:
+        # The two take turns, with ever longer messages: one text, so that it is told once.
+        return f"the image {image[1]} cannot be pulled: {message.rsplit(': ', 1)[-1]}"
+    return f"{reason}: {message}"[:400].strip(": ")
+
+
+def own_lines(lines: Iterable[str], *, cut: bool) -> tuple[str, ...]:
+    """The step's own lines, without those of KFP's launcher and Argo's executor.
+
+    Args:
+        lines: the log, or its end.
+        cut: whether it may begin in the middle of something.
+    """
+    found, in_dump = [], cut
+    for line in lines:
+        foreign = bool(_FOREIGN.match(line))
+        in_dump = foreign or (in_dump and bool(_DUMP.match(line)))
+        if line.strip() and not in_dump:
+            found.append(line)
+    return tuple(found)
 
 
 def exit_status(log: str) -> int | None:

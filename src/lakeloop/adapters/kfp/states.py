@@ -51,12 +51,19 @@ def remote_run(document: Mapping[str, Any]) -> RemoteRun:
         run_id=document["run_id"],
         name=document.get("display_name") or document["run_id"],
         pipeline=(spec.get("pipelineInfo") or {}).get("name") or "",
-        state=_RUN.get(document.get("state") or "", "waiting"),
+        state=_run_state(document),
         created_at_ms=_ms(document.get("created_at")) or 0,
         ended_at_ms=ended,
         tasks=tuple(sorted(_tasks(rows, spec), key=lambda t: (t.started_at_ms or 0, t.name, t.task_id))),
         error=_error(document),
     )
+
+
+def _run_state(document: Mapping[str, Any]) -> RunState:
+    """A terminated run ends as FAILED; that it was being cancelled is in its history."""
+    state = _RUN.get(document.get("state") or "", "waiting")
+    history = {one.get("state") for one in document.get("state_history") or []}
+    return "cancelled" if state == "failed" and "CANCELING" in history else state
 
 
 def pipeline_spec(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from lakeloop.domain.base import canonical_json, sha256_hex
+from lakeloop.runners.cluster.submission import content_digest
 from scripts.reference import reference
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "docs" / "schema" / "use_case.schema.json"
+SCHEDULE_SCHEMA = SCHEMA.with_name("schedule.schema.json")
 MANIFEST = "kubernetes.yaml"
 KUSTOMIZATION = ROOT / "pipelines" / "kustomization.yaml"
 REFERENCE = ROOT / "docs" / "use-case-reference.md"
@@ -54,13 +53,6 @@ def compile_manifest(name: str, compiled: Path, target: Path) -> None:
     )
 
 
-def content_digest(compiled: Path) -> str:
-    """12 hex digits of what a compiled pipeline says, whichever SDK version wrote it."""
-    documents = list(yaml.safe_load_all(compiled.read_text(encoding="utf-8")))
-    documents[0].pop("sdkVersion", None)
-    return sha256_hex(canonical_json(documents))[:12]
-
-
 def kustomization(names: Iterable[str]) -> str:
     """pipelines/kustomization.yaml: every pipeline's resources, in the namespace of Kubeflow Pipelines."""
     lines = [
@@ -94,6 +86,14 @@ def use_case_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "lakeloop use case"}
 
 
+def schedule_schema() -> dict[str, Any]:
+    """JSON schema of a schedule file."""
+    from lakeloop.domain.schedule import Schedule
+
+    schema = Schedule.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "lakeloop schedule"}
+
+
 def _write_pipelines() -> None:
     for name in pipeline_names():
         target = ROOT / "pipelines" / name / "pipeline.yaml"
@@ -106,6 +106,8 @@ def _write_pipelines() -> None:
 def _write_schema() -> None:
     SCHEMA.parent.mkdir(parents=True, exist_ok=True)
     SCHEMA.write_text(json.dumps(use_case_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(schedule_schema(), indent=2, ensure_ascii=False) + "\n"
+    SCHEDULE_SCHEMA.write_text(text, encoding="utf-8")
     REFERENCE.write_text(reference(use_case_schema()), encoding="utf-8")
     print(f"{SCHEMA.relative_to(ROOT)}\n{REFERENCE.relative_to(ROOT)}")
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.models import ModelRegistry, RunTracker
     from lakeloop.ports.pipelines import PipelineService
     from lakeloop.ports.recomputer import FeatureRecomputer
+    from lakeloop.ports.schedules import Schedules
     from lakeloop.ports.trainer import DistributedTrainer
     from lakeloop.tidying import Places
 
@@ -127,6 +128,13 @@ def pipeline_service(settings: Settings, pipeline_file: Callable[[str], Path]) -
     from lakeloop.adapters.kfp.runs import KfpPipelines
 
     return KfpPipelines(settings, pipeline_file)
+
+
+def schedules(settings: Settings, pipeline_file: Callable[[str], Path]) -> Schedules:
+    """Recurring runs of Kubeflow Pipelines."""
+    from lakeloop.adapters.kfp.schedules import KfpSchedules
+
+    return KfpSchedules(settings, pipeline_file)
 
 
 def run_ended(settings: Settings) -> Callable[[str], bool]:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from lakeloop.runners.cluster.submission import content_digest
 from scripts.golden import (
     KUSTOMIZATION,
     MANIFEST,
     ROOT,
     compile_manifest,
-    content_digest,
     kustomization,
     pipeline_names,
 )
@@ -41,7 +41,9 @@ def test_the_resources_hold_the_committed_pipeline(name: str) -> None:
 @pytest.mark.parametrize("name", pipeline_names())
 def test_committed_resources_are_what_the_source_compiles_to(name: str, tmp_path: Path) -> None:
     compile_manifest(name, ROOT / "pipelines" / name / "pipeline.yaml", tmp_path / MANIFEST)
-    assert documents(tmp_path / MANIFEST) == documents(ROOT / "pipelines" / name / MANIFEST), "run `make compile`"
+    assert documents(tmp_path / MANIFEST) == documents(ROOT / "pipelines" / name / MANIFEST), (
+        "run `make compile`"
+    )
 
 
 def test_every_pipeline_is_installed() -> None:

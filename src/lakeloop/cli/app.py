@@ -13,6 +13,7 @@ from lakeloop.cli import (
     rollback,
     run,
     runs,
+    schedule,
     serve,
     show,
     status,
@@ -39,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-_LOOP = (init, validate, plan, run, submit, status)
+_LOOP = (init, validate, plan, run, submit, schedule, status)
 _RECORD = (history, what_served, why, replay, show)
 _ENDPOINT = (rollback, promote, retire, serve, stop)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lakeloop.domain.use_case import UseCase
 from lakeloop.use_case_files.strict_yaml import line_of, line_of_value
@@ -23,9 +24,19 @@ _NEXT = re.compile(r"; (?=[a-z_.]+: )")
 _QUOTED = re.compile(r"'([^']+)'")
 
 
-def problems(path: Path, error: ValidationError, root: yaml.Node) -> list[str]:
+_model: ContextVar[type[BaseModel]] = ContextVar("model", default=UseCase)
+"""What the file is read as: its schema knows the valid keys."""
+
+
+def problems(
+    path: Path, error: ValidationError, root: yaml.Node, model: type[BaseModel] = UseCase
+) -> list[str]:
     """One line a problem, in the file's order, without repetition."""
-    found = sorted({found for detail in error.errors() for found in _read(detail, root)})
+    token = _model.set(model)
+    try:
+        found = sorted({found for detail in error.errors() for found in _read(detail, root)})
+    finally:
+        _model.reset(token)
     return [f"{path}:{line}: {text}" for line, text in found]
 
 
@@ -74,7 +85,8 @@ def _text(detail: Any) -> str:  # noqa: PLR0911 - one return a kind of problem
             given = detail["ctx"].get("tag", detail["input"])
             return f"{given!r} is not one of {expected}{_nearest(str(given), _QUOTED.findall(expected))}"
         case "union_tag_not_found":
-            return "kind is missing -> kind: synthetic, files or table"
+            kinds = list(_at(location).get("discriminator", {}).get("mapping", {}))
+            return f"kind is missing -> kind: {', '.join(kinds[:-1])} or {kinds[-1]}"
         case "value_error":
             return str(detail["ctx"]["error"])
         case _:
@@ -100,24 +112,30 @@ def _written(location: Location) -> Location:
     return tuple(written)
 
 
-def _described(location: Location) -> str:
+def _at(location: Location) -> dict[str, Any]:
     schema = _schema()
     for step in location:
         schema, _ = _descend(schema, step)
+    return schema
+
+
+def _described(location: Location) -> str:
+    schema = _at(location)
     text = schema.get("description") or _resolved(schema).get("description", "")
     return f" -> {text}" if text else ""
 
 
 def _keys_at(location: Location) -> list[str]:
-    schema = _schema()
-    for step in location:
-        schema, _ = _descend(schema, step)
-    return list(_resolved(schema).get("properties", {}))
+    return list(_resolved(_at(location)).get("properties", {}))
+
+
+def _schema() -> dict[str, Any]:
+    return _schema_of(_model.get())
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return UseCase.model_json_schema()
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:

@@ -46,13 +46,13 @@ def remote_run(document: Mapping[str, Any]) -> RemoteRun:
     """
     spec = pipeline_spec(document)
     rows = (document.get("run_details") or {}).get("task_details") or []
-    ended = _ms(document.get("finished_at"))
+    ended = milliseconds(document.get("finished_at"))
     return RemoteRun(
         run_id=document["run_id"],
         name=document.get("display_name") or document["run_id"],
         pipeline=(spec.get("pipelineInfo") or {}).get("name") or "",
         state=_run_state(document),
-        created_at_ms=_ms(document.get("created_at")) or 0,
+        created_at_ms=milliseconds(document.get("created_at")) or 0,
         ended_at_ms=ended,
         tasks=tuple(sorted(_tasks(rows, spec), key=lambda t: (t.started_at_ms or 0, t.name, t.task_id))),
         error=_error(document),
@@ -116,7 +116,7 @@ def _is_broken_driver(row: Mapping[str, Any]) -> bool:
 def _state(row: Mapping[str, Any]) -> TaskState:
     """A node that Argo left out has no state here, but an end."""
     if not row.get("state"):
-        return "not_run" if _ms(row.get("end_time")) else "waiting"
+        return "not_run" if milliseconds(row.get("end_time")) else "waiting"
     return _TASK.get(row["state"], "waiting")
 
 
@@ -126,8 +126,8 @@ def _task(row: Mapping[str, Any], name: str, suffix: str = "", *, driver_failed:
         task_id=f"{row['task_id']}{suffix}",
         name=name,
         state="failed" if omitted else _state(row),
-        started_at_ms=_ms(row.get("start_time")),
-        ended_at_ms=_ms(row.get("end_time")),
+        started_at_ms=milliseconds(row.get("start_time")),
+        ended_at_ms=milliseconds(row.get("end_time")),
         error="its driver failed before the step could start" if omitted else _error(row),
     )
 
@@ -136,7 +136,7 @@ def _error(document: Mapping[str, Any]) -> str:
     return str((document.get("error") or {}).get("message") or "").strip()
 
 
-def _ms(text: str | None) -> int | None:
+def milliseconds(text: str | None) -> int | None:
     """Milliseconds since the epoch; the back end writes 1970 for `not yet`."""
     if not text:
         return None

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lakeloop.domain.base import canonical_json, sha256_hex
 from lakeloop.domain.batch import BatchOptions
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.remote_run import Submission
@@ -29,6 +30,17 @@ def pipeline_inputs(path: Path) -> dict[str, bool]:
     spec = next(iter(yaml.safe_load_all(path.read_text(encoding="utf-8"))))
     given = ((spec.get("root") or {}).get("inputDefinitions") or {}).get("parameters") or {}
     return {name: bool(one.get("isOptional") or "defaultValue" in one) for name, one in given.items()}
+
+
+def content_digest(path: Path) -> str:
+    """12 hex digits of what a compiled pipeline says, whichever SDK version wrote it.
+
+    Args:
+        path: a `pipeline.yaml`.
+    """
+    documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    documents[0].pop("sdkVersion", None)
+    return sha256_hex(canonical_json(documents))[:12]
 
 
 def given_parameters(texts: Iterable[str]) -> dict[str, str]:

@@ -60,11 +60,11 @@ $(FETCHED): $(SYNCED)
 
 .PHONY: test
 test: lint ## Lint, types, layers, then unit, contract, golden, integration and fault tests
-	@$(BIN)/pytest $(TESTS) -m "not crash" $(PYTEST_ARGS)
+	@$(BIN)/pytest $(TESTS) -m "not crash and not e2e" $(PYTEST_ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## Unit, contract and golden tests that need no JVM
-	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark" $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark and not e2e" $(PYTEST_ARGS)
 
 .PHONY: test-scorecard
 test-scorecard: setup ## The scorecard as a test: twenty of twenty caught, as the committed page says
@@ -101,8 +101,9 @@ compile: setup ## Recompile every pipelines/*/pipeline.py to the pipeline.yaml b
 	@$(BIN)/python -m scripts.golden pipelines
 
 .PHONY: golden
-golden: compile ## Rewrite all that is generated and committed: the pipelines and the use case's JSON schema
+golden: compile ## Rewrite all that is generated and committed: pipelines, the use case's JSON schema, endpoint manifests
 	@$(BIN)/python -m scripts.golden schema
+	@$(BIN)/python -m scripts.golden manifests
 
 .PHONY: clean
 clean: stop ## Remove caches and the embedded set-up (LAKELOOP_HOME or .lakeloop); keeps .venv and .tools

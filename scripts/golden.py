@@ -1,4 +1,4 @@
-"""Writes what is generated and committed: `python -m scripts.golden pipelines|schema`."""
+"""Writes what is generated and committed: `python -m scripts.golden pipelines|schema|manifests`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SCHEMA = ROOT / "docs" / "schema" / "use_case.schema.json"
 SCHEDULE_SCHEMA = SCHEMA.with_name("schedule.schema.json")
 MANIFEST = "kubernetes.yaml"
 KUSTOMIZATION = ROOT / "pipelines" / "kustomization.yaml"
+MANIFESTS = ROOT / "tests" / "golden" / "endpoint_manifests"
 REFERENCE = ROOT / "docs" / "use-case-reference.md"
 
 
@@ -112,5 +113,15 @@ def _write_schema() -> None:
     print(f"{SCHEMA.relative_to(ROOT)}\n{REFERENCE.relative_to(ROOT)}")
 
 
+def _write_manifests() -> None:
+    from scripts.endpoint_examples import manifests
+
+    MANIFESTS.mkdir(parents=True, exist_ok=True)
+    for name, manifest in manifests().items():
+        target = MANIFESTS / f"{name}.json"
+        target.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        print(target.relative_to(ROOT))
+
+
 if __name__ == "__main__":
-    {"pipelines": _write_pipelines, "schema": _write_schema}[sys.argv[1]]()
+    {"pipelines": _write_pipelines, "schema": _write_schema, "manifests": _write_manifests}[sys.argv[1]]()

@@ -29,12 +29,12 @@ def body(step: Step) -> None:
 
 
 def _roll_out(step: Step, trained: TrainedModel, registration: Registration, claimant: Claimant) -> Rollout:
-    deployment, registry = step.use_case.deployment, bootstrap.model_registry(step.settings)
+    registry = bootstrap.model_registry(step.settings)
     core.check_turn(registry.champion(registration.model_name), registration)
     places = Places(
         bootstrap.lake(step.settings),
         registry,
-        bootstrap.deployer(step.settings, deployment.target, deployment.port, deployment.timeout_seconds),
+        bootstrap.deployer(step.settings, step.use_case, progress),
     )
     range_ = trained.lineage.training_set.range
     try:

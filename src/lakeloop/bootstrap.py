@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakeloop.domain.errors import UserError
+from lakeloop.domain.use_case import START_SECONDS, Target, UseCase
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from lakeloop.ports.schedules import Schedules
     from lakeloop.ports.trainer import DistributedTrainer
     from lakeloop.tidying import Places
+
+
+def _untold(_: str) -> None:
+    """Progress that nobody wants."""
 
 
 def lake(settings: Settings) -> Lake:
@@ -144,23 +149,40 @@ def run_ended(settings: Settings) -> Callable[[str], bool]:
     return lambda pipeline_run_id: ended(settings.runs_folder, pipeline_run_id)
 
 
-def deployer(settings: Settings, target: str, port: int = 0, timeout_seconds: float = 60.0) -> Deployer:
-    """The deployer of a target.
+def deployment_target(settings: Settings, use_case: UseCase) -> Target:
+    """Where the use case's endpoint is: the environment's word goes before the use case's."""
+    return settings.deployment_target or use_case.deployment.target
+
+
+def deployer(settings: Settings, use_case: UseCase, tell: Callable[[str], None] = _untold) -> Deployer:
+    """The deployer of a use case's endpoint.
 
     Args:
-        settings: where.
-        target: `deployment.target` of the use case.
-        port: `deployment.port`; 0 keeps the endpoint's port, or picks one.
-        timeout_seconds: `deployment.timeout_seconds`, the limit for a server's start.
+        settings: where; `deployment_target` goes before the use case's.
+        use_case: its `deployment` says how.
+        tell: told of what keeps a server from coming up, meanwhile.
 
     Raises:
         UserError: this build has no such target.
     """
+    target, how = deployment_target(settings, use_case), use_case.deployment
+    seconds = how.timeout_seconds or START_SECONDS[target]
+    if target == "kserve":
+        from lakeloop.adapters.kserve.deployer import KServeDeployer
+
+        return KServeDeployer(settings, how.pods, seconds, tell)
     if target != "local":
         raise UserError(f"no deployer for target {target!r}", where="deployment.target", fix="use local")
     from lakeloop.adapters.local.deployer import LocalDeployer
 
-    return LocalDeployer(settings, port, timeout_seconds)
+    return LocalDeployer(settings, how.port, seconds)
+
+
+def local_deployer(settings: Settings) -> Deployer:
+    """Of endpoints on this machine, whatever their use case."""
+    from lakeloop.adapters.local.deployer import LocalDeployer
+
+    return LocalDeployer(settings)
 
 
 def inspector() -> Inspector:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakeloop import __version__
 
 
 class Settings(BaseSettings):
@@ -76,6 +78,21 @@ class Settings(BaseSettings):
     kfp_ui_url: str = Field(default="", description="Address of the Kubeflow Pipelines web page, for links.")
     kfp_token_file: Path | None = Field(default=None, description="File with a bearer token for the API.")
     kfp_ca_file: Path | None = Field(default=None, description="Certificate authorities of `kfp_host`.")
+    deployment_target: Literal["", "local", "kserve", "cai"] = Field(
+        default="", description="Goes before `deployment.target` of every use case. Empty: theirs."
+    )
+    endpoint_namespace: str = Field(
+        default="lakeloop",
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        description="Namespace of endpoints on a cluster.",
+    )
+    models_uri: str = Field(
+        default="", description="Where models lie for predictors of a cluster, e.g. s3://lakeloop/models."
+    )
+    serve_image: str = Field(
+        default=f"lakeloop/serve:{__version__}", description="Image of predictors and gateways on a cluster."
+    )
+    gateway_replicas: int = Field(default=2, ge=1, le=100, description="Gateway pods of an endpoint.")
     claim_lease_seconds: float = Field(
         default=3600.0, ge=1, description="A silent run's claim on its use case is taken over after this."
     )

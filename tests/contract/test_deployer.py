@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
+from lakeloop.adapters.kserve.deployer import KServeDeployer
 from lakeloop.adapters.local.deployer import LocalDeployer
 from lakeloop.adapters.memory.deployer import MemoryDeployer
 from lakeloop.domain.errors import LakeloopError
+from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.rollout import Candidate
 from lakeloop.ports.deployer import Deployer
 from lakeloop.serving.model import load
 from lakeloop.serving.rows import parse_request
 from lakeloop.settings import Settings
+from tests.e2e.endpoint_place import endpoint_place
 from tests.fakes.models import ROWS, SNAPSHOT, candidate, model_folder
 
 ENDPOINT = "card-fraud"
@@ -34,10 +37,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Candida
     return first, model_folder(folder / "two", seed=2, version="2", expression="ln(exp(amount))")
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", pytest.param("kserve", marks=pytest.mark.e2e)])
 def deployer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployer]:
     if request.param == "memory":
         yield MemoryDeployer(offline)
+        return
+    if request.param == "kserve":
+        with endpoint_place(tmp_path) as place:
+            yield KServeDeployer(place.settings, ModelPods(), tell=print)
         return
     local = LocalDeployer(Settings(home=tmp_path))
     yield local

@@ -122,7 +122,7 @@ class Loop:
 
     def live(self) -> Identity | None:
         """Asked of the endpoint itself."""
-        return bootstrap.deployer(self.settings, "local").live(self.use_case.endpoint)
+        return bootstrap.local_deployer(self.settings).live(self.use_case.endpoint)
 
     def champion(self) -> str | None:
         return bootstrap.model_registry(self.settings).champion(self.use_case.name)
@@ -153,7 +153,7 @@ class Loop:
         return run.read("ingest", IngestResult)
 
     def stop(self) -> None:
-        bootstrap.deployer(self.settings, "local").stop(self.use_case.endpoint)
+        bootstrap.local_deployer(self.settings).stop(self.use_case.endpoint)
 
 
 def _over(run: Run) -> bool:

@@ -67,10 +67,10 @@ def claimant(settings: Settings, use_case: UseCase, kind: str, *, take_over: boo
 
 def _places(settings: Settings, use_case: UseCase) -> Any:
     from lakeloop import bootstrap
+    from lakeloop.cli import output
     from lakeloop.rollout.redeploy import Places
 
-    where = use_case.deployment
-    deployer = bootstrap.deployer(settings, where.target, where.port, where.timeout_seconds)
+    deployer = bootstrap.deployer(settings, use_case, output.say)
     return Places(bootstrap.lake(settings), bootstrap.model_registry(settings), deployer)
 
 

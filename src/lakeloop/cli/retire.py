@@ -42,7 +42,7 @@ def retire(use_case: UseCaseArgument, version: Version, *, reason: Reason, json:
     places = Places(
         bootstrap.lake(settings),
         bootstrap.model_registry(settings),
-        bootstrap.deployer(settings, loaded.deployment.target),
+        bootstrap.deployer(settings, loaded),
     )
     who = claimant(settings, loaded, "retired", take_over=False)
     done = retire_version(places, who, loaded, version, reason, output.say)

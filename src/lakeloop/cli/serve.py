@@ -37,8 +37,7 @@ def serve(use_case: UseCaseArgument, json: Json = False) -> None:
     from lakeloop.use_case_files import load_use_case
 
     loaded, settings = load_use_case(use_case), Settings()
-    where = loaded.deployment
-    deployer = bootstrap.deployer(settings, where.target, where.port, where.timeout_seconds)
+    deployer = bootstrap.deployer(settings, loaded, output.say)
     answer = bring_up(loaded, bootstrap.model_registry(settings), deployer)
     if json:
         output.as_json(answer)

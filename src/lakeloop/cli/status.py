@@ -54,7 +54,7 @@ def state_of(use_case: UseCase, settings: Settings) -> dict[str, Any]:
     from lakeloop.domain.ledger import watermark
     from lakeloop.planning import plan_use_case
 
-    live = bootstrap.deployer(settings, use_case.deployment.target).live(use_case.endpoint)
+    live = bootstrap.deployer(settings, use_case).live(use_case.endpoint)
     events = bootstrap.ledger(settings).events(use_case.name, documents=False)
     mark, claim = watermark(events), current_claim(events)
     # Where nothing was promoted and nothing answers there is no champion; asking would make a database.

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def stop(use_case: Named = None, *, every: All = False) -> None:
-    """End a local endpoint, or all of them.
+    """End an endpoint, or all of this machine.
 
     The model, its port and the champion stay as they are: `lakeloop serve` brings the endpoint up again. To
     stop what is not running is no error.
@@ -32,19 +32,18 @@ def stop(use_case: Named = None, *, every: All = False) -> None:
     from lakeloop.cli import output
     from lakeloop.domain.errors import UserError
     from lakeloop.settings import Settings
+    from lakeloop.use_case_files import load_use_case
 
     if (use_case is None) != every:
         raise UserError("which endpoint?", where="lakeloop stop", fix="name a use case, or give --all")
     settings = Settings()
-    named = _endpoints(settings) if every else [_endpoint(str(use_case))]
-    ended = [name for name in named if bootstrap.deployer(settings, "local").stop(name)]
+    if every:
+        local = bootstrap.local_deployer(settings)
+        ended = [name for name in _endpoints(settings) if local.stop(name)]
+    else:
+        loaded = load_use_case(str(use_case))
+        ended = [loaded.endpoint] if bootstrap.deployer(settings, loaded).stop(loaded.endpoint) else []
     output.data(f"stopped: {', '.join(ended)}" if ended else "no endpoint was running")
-
-
-def _endpoint(use_case: str) -> str:
-    from lakeloop.use_case_files import load_use_case
-
-    return load_use_case(use_case).endpoint
 
 
 def _endpoints(settings: Settings) -> list[str]:

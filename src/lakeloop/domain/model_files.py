@@ -9,6 +9,8 @@ BOOSTER_FILE = "booster.ubj"
 ENCODING_FILE = "encoding.json"
 IDENTITY_FILE = "identity.json"
 MODEL_FILES = (BOOSTER_FILE, ENCODING_FILE)
+IDENTITY_VARIABLE = "LAKELOOP_MODEL_IDENTITY"
+"""Environment of a predictor that fetches its model: JSON of its `Identity`."""
 
 
 def model_digest(files: Mapping[str, bytes]) -> str:

@@ -35,6 +35,17 @@ class Identity(Frozen):
     feature_hash: str
     xgboost_version: str = ""
 
+    def differences(self, said: Identity) -> str:
+        """Each field in which what a server says is not this; empty where nothing differs.
+
+        The XGBoost that answers counts only where the training told its own.
+        """
+        wanted = self.model_dump() | (
+            {} if self.xgboost_version else {"xgboost_version": said.xgboost_version}
+        )
+        told = ((key, is_, wanted[key]) for key, is_ in said.model_dump().items())
+        return "; ".join(f"{key} is {is_}, expected {should}" for key, is_, should in told if is_ != should)
+
 
 class Candidate(Frozen):
     """What is to be served: a folder with booster.ubj, encoding.json and identity.json, and its identity."""
@@ -57,6 +68,7 @@ class Rollout(Frozen):
 
     outcome: Literal["live", "already_live", "rolled_back", "failed"]
     endpoint: str
+    target: str = Field(default="", description="The deployment target that was in force.")
     url: str
     version: str
     previous_version: str | None = None

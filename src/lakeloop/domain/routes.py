@@ -1,6 +1,7 @@
 """Which server answers an endpoint's requests, and how a rollout changes that: values only.
 
-An endpoint has one gateway on its stable port; it reads `Routes` from a file that is replaced atomically.
+An endpoint has one gateway on its stable port; it reads `Routes` from a file that is replaced atomically, or on a
+cluster from a ConfigMap.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pydantic import Field
 from lakeloop.domain.base import Frozen
 
 ATTEMPTS_PER_REQUEST = 2
+ROUTES_KEY = "routes.json"
+"""Of the ConfigMap."""
 
 
 class Backend(Frozen):

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from lakeloop.domain.base import Frozen
 from lakeloop.domain.features import FeatureSpec, named_features
+from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.spark_resources import SparkResources
 from lakeloop.domain.synthetic import SyntheticSource
 
@@ -175,15 +176,28 @@ class SnapshotPolicy(Frozen):
     on_schema_change: Literal["refuse", "allow_added"] = "refuse"
 
 
+Target = Literal["local", "kserve", "cai"]
+START_SECONDS: dict[Target, int] = {"local": 60, "kserve": 300, "cai": 1800}
+"""How long a server may take to answer, where the use case does not say: a pod waits for a node and an image."""
+
+
 class Deployment(Frozen):
     """Where the champion answers. `port` 0 picks a free one and keeps it."""
 
-    target: Literal["local", "kserve", "cai"] = "local"
+    target: Target = Field(
+        default="local", description="Where nothing else is said: LAKELOOP_DEPLOYMENT_TARGET goes first."
+    )
     endpoint: Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,51}[a-z0-9])?$")] | None = None
     port: int = Field(default=0, ge=0, le=65535)
     prove_rows: int = Field(default=50, ge=1, le=10_000)
     score_tolerance: float = Field(default=1e-6, ge=0)
-    timeout_seconds: int = Field(default=60, ge=1, le=3600)
+    timeout_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=3600,
+        description="Limit for the start of a server. Default: 60 on one machine, 300 on KServe.",
+    )
+    pods: ModelPods = ModelPods()
 
 
 class UseCase(Frozen):

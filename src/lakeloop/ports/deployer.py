@@ -11,6 +11,10 @@ from lakeloop.domain.rollout import Candidate, Identity
 class Deployer(Protocol):
     """A place where a model answers. Every call is safe to repeat."""
 
+    @property
+    def target(self) -> str:
+        """Which kind of place, as in `deployment.target`; the rollout's record names it."""
+
     def live(self, endpoint: str) -> Identity | None:
         """What answers now, asked of the endpoint itself; None where nothing does."""
 

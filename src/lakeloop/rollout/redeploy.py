@@ -64,7 +64,7 @@ def redeploy(  # noqa: PLR0913, PLR0917 - what, where, and how it is told
             model = places.registry.download(name, version, Path(folder))
             rows = _proof_rows(places.lake, use_case, trained, model, tell)
         except LakeloopError as error:
-            raise RolloutFailedError(_not_started(use_case, version, error), error) from error
+            raise RolloutFailedError(_not_started(places, use_case, version, error), error) from error
         return RollingOut(
             deployer=places.deployer,
             endpoint=use_case.endpoint,
@@ -76,10 +76,17 @@ def redeploy(  # noqa: PLR0913, PLR0917 - what, where, and how it is told
         ).run()
 
 
-def _not_started(use_case: UseCase, version: str, error: LakeloopError) -> Rollout:
+def _not_started(places: Places, use_case: UseCase, version: str, error: LakeloopError) -> Rollout:
     """The evidence of a version that cannot be fetched, or that there are no rows to prove with."""
     step = RolloutStep(name="prove", passed=False, detail=str(error))
-    return Rollout(outcome="rolled_back", endpoint=use_case.endpoint, url="", version=version, steps=(step,))
+    return Rollout(
+        outcome="rolled_back",
+        endpoint=use_case.endpoint,
+        target=places.deployer.target,
+        url="",
+        version=version,
+        steps=(step,),
+    )
 
 
 def _candidate(trained: TrainedModel, registration: Registration, model: Path) -> Candidate:

@@ -128,6 +128,7 @@ class RollingOut:
         return Rollout(
             outcome=outcome,
             endpoint=self.endpoint,
+            target=self.deployer.target,
             version=self.candidate.identity.version,
             steps=tuple(self.steps),
             **facts,

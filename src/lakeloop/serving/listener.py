@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,37 @@ def say(what: str, listener: socket.socket) -> None:
     print(f"{what} at http://{host}:{port}, process {os.getpid()}", flush=True)  # noqa: T201
 
 
-def serve(app: AsgiApp | Any, listener: socket.socket) -> None:
-    """Answer until SIGTERM or SIGINT; requests in flight are finished first, for at most `GRACE_SECONDS`."""
+class Draining:
+    """ASGI application around another: once `started`, each answer asks its caller for a new connection."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app, self.started = app, False
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """One request."""
+
+        async def send_on(message: dict[str, Any]) -> None:
+            if self.started and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, send_on)
+
+
+def serve(app: AsgiApp | Any, listener: socket.socket, drain_seconds: float = 0.0) -> None:
+    """Answer until SIGTERM or SIGINT; requests in flight are finished first, for at most `GRACE_SECONDS`.
+
+    Args:
+        app: ASGI application.
+        listener: a listening socket.
+        drain_seconds: how long after SIGTERM new requests are still answered: a cluster tells everybody that a
+            pod ends at the same time as the pod itself, and takes seconds to stop sending requests to it.
+    """
     import uvicorn
 
+    draining = Draining(app)
     config = uvicorn.Config(
-        app,
+        draining,
         access_log=False,
         log_level="warning",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -63,4 +89,15 @@ def serve(app: AsgiApp | Any, listener: socket.socket) -> None:
         lifespan="off",
         ws="none",
     )
-    uvicorn.Server(config).run(sockets=[listener])
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            if draining.started or not drain_seconds:
+                super().handle_exit(sig, frame)
+                return
+            draining.started = True
+            timer = threading.Timer(drain_seconds, lambda: setattr(self, "should_exit", True))
+            timer.daemon = True
+            timer.start()
+
+    Server(config).run(sockets=[listener])

@@ -61,12 +61,7 @@ def check_identity(url: str, expected: Identity) -> None:
     said = version(url)
     if said is None:
         raise LakeloopError("the candidate's server does not say who it is", where=url, fix="see its log")
-    wanted = expected.model_dump()
-    if not expected.xgboost_version:
-        wanted["xgboost_version"] = said.xgboost_version
-    different = {k: (v, wanted[k]) for k, v in said.model_dump().items() if v != wanted[k]}
-    if different:
-        told = "; ".join(f"{k} is {is_}, expected {should}" for k, (is_, should) in different.items())
+    if told := expected.differences(said):
         raise LakeloopError(
             f"the candidate's server is not what was registered: {told}",
             where=url,

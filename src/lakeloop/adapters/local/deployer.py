@@ -22,6 +22,8 @@ DRAIN_SECONDS = 30.0
 class LocalDeployer:
     """Deployer (lakeloop.ports.deployer) of processes on the loopback interface."""
 
+    target = "local"
+
     def __init__(self, settings: Settings, port: int = 0, timeout_seconds: float = 60.0) -> None:
         """Below `settings.endpoints_folder`.
 

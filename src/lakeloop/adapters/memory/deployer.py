@@ -18,6 +18,8 @@ Scorer = Callable[[Candidate, Sequence[dict[str, Any]]], list[float]]
 class MemoryDeployer:
     """Implements `lakeloop.ports.deployer.Deployer`."""
 
+    target = "memory"
+
     def __init__(self, score: Scorer) -> None:
         self._score = score
         self._known: dict[tuple[str, str], Candidate] = {}

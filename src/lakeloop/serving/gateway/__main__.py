@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lakeloop.serving.gateway.app import Gateway
 from lakeloop.serving.gateway.routes_file import RoutesFile
+from lakeloop.serving.gateway.routes_source import RoutesSource
+from lakeloop.serving.gateway.routes_watch import RoutesWatch, in_cluster_api
 from lakeloop.serving.listener import announce, bind, say, serve
 
 
@@ -21,17 +23,31 @@ def main() -> int:
         return 1
     announce(options.port_file, listener)
     say(f"gateway of {options.endpoint}", listener)
-    serve(Gateway(options.endpoint, RoutesFile(options.routes)), listener)
+    serve(Gateway(options.endpoint, _routes(options)), listener, options.drain_seconds)
     return 0
+
+
+def _routes(options: argparse.Namespace) -> RoutesSource:
+    if options.routes:
+        return RoutesFile(options.routes)
+    namespace, _, name = options.routes_config_map.partition("/")
+    watch = RoutesWatch(in_cluster_api(), namespace, name)
+    watch.start()
+    return watch
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lakeloop.serving.gateway", description=__doc__)
     parser.add_argument("--endpoint", required=True, help="its name, told in /gateway/status")
-    parser.add_argument("--routes", type=Path, required=True, help="JSON of lakeloop.domain.routes.Routes")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--routes", type=Path, help="file with JSON of lakeloop.domain.routes.Routes")
+    where.add_argument(
+        "--routes-config-map", metavar="NAMESPACE/NAME", help="the same in a ConfigMap, key routes.json"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--port-file", type=Path, help="where to write pid and port as JSON, once it answers")
+    parser.add_argument("--drain-seconds", type=float, default=0.0, help="answer on so long after SIGTERM")
     return parser.parse_args()
 
 

@@ -16,7 +16,7 @@ import httpx
 
 from lakeloop.domain.routes import Backend, order_of_attempts
 from lakeloop.serving.gateway.backends import Backends
-from lakeloop.serving.gateway.routes_file import RoutesFile
+from lakeloop.serving.gateway.routes_source import RoutesSource
 
 MAX_BODY_BYTES = 16 * 2**20
 VERSION_HEADER = b"lakeloop-model-version"
@@ -32,7 +32,7 @@ _HOP_BY_HOP = {
     b"upgrade",
 }
 """RFC 9110, section 7.6.1: for one connection only."""
-_NOT_ANSWERED = (httpx.NetworkError, httpx.RemoteProtocolError)
+_NOT_ANSWERED = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -42,9 +42,9 @@ class TooLarge(Exception):  # noqa: N818 - answered with 413
 
 
 class Gateway:
-    """ASGI application. `GET /gateway/status` is its own; everything else goes to a backend."""
+    """ASGI application. `/gateway/status`, `/gateway/ready` are its own; everything else goes to a backend."""
 
-    def __init__(self, endpoint: str, routes: RoutesFile) -> None:
+    def __init__(self, endpoint: str, routes: RoutesSource) -> None:
         self._endpoint, self._routes, self._backends = endpoint, routes, Backends()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -58,6 +58,11 @@ class Gateway:
             return
         if scope["path"] == "/gateway/status":
             await _answer(send, 200, self.status(), [])
+            return
+        if scope["path"] == "/gateway/ready":
+            ready = self._routes.ready
+            told = {"status": "ready"} if ready else _error(f"no routes yet: {self._routes.problem}")
+            await _answer(send, 200 if ready else 503, told, [])
             return
         await _answer(send, *await self._forward(scope, body))
 
@@ -78,7 +83,9 @@ class Gateway:
         routes = self._routes.current()
         await self._backends.keep({b.url for b in routes.backends})
         problem = "no model is deployed"
-        for backend in order_of_attempts(routes.backends, random.random()):  # noqa: S311 - traffic shares
+        backends = order_of_attempts(routes.backends, random.random())  # noqa: S311 - traffic shares
+        # A backend may be several pods, of which one has just gone: alone, it is asked again.
+        for backend in backends if len(backends) > 1 else backends * 2:
             try:
                 return await self._send(backend, scope, body)
             except _NOT_ANSWERED as error:

@@ -18,6 +18,11 @@ class RoutesFile:
         self._routes = Routes()
         self.problem = ""
 
+    @property
+    def ready(self) -> bool:
+        """Whether the file could be read at least once."""
+        return self.current() is not None and self._seen is not None
+
     def current(self) -> Routes:
         """Routes as of now; costs one stat of the file."""
         try:

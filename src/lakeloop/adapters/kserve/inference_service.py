@@ -1,0 +1,149 @@
+"""The InferenceService of one model version: a pure function of what is to be served.
+
+Standard mode: a Deployment and a Service by KServe, no Knative, no ingress. Each version has an InferenceService
+of its own, so that it starts, is proved and ends apart from every other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lakeloop.adapters.kserve import names
+from lakeloop.adapters.kserve.pods import CONTAINER_SECURITY, POD_SECURITY, empty_folders, probe, spread
+from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
+from lakeloop.domain.model_files import IDENTITY_VARIABLE
+from lakeloop.domain.model_pods import ModelPods
+from lakeloop.domain.rollout import Identity
+
+Object = dict[str, Any]
+
+DRAIN_SECONDS = 10
+GRACE_SECONDS = 60
+"""Drain, then the requests under way, before the kernel ends the process."""
+_STORAGE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION")
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+class ServedVersion(Frozen):
+    """All that the manifest depends on."""
+
+    endpoint: str
+    namespace: str
+    image: str
+    model_uri: str
+    identity: Identity
+    pods: ModelPods = ModelPods()
+
+
+def inference_service(version: ServedVersion) -> Object:
+    """`serving.kserve.io/v1beta1` InferenceService with a custom predictor container.
+
+    Its name and the label `lakeloop.dev/handle` of its pods are the digest of what it specifies: model, identity,
+    image, size. So another image for the same version is another candidate, which is proved like any other, and
+    what rolled out is told from what was there before by a label, never by a condition.
+    """
+    predictor = _predictor(version)
+    handle = sha256_hex(f"{version.endpoint}\n{canonical_json(predictor)}")[: names.HANDLE_LENGTH]
+    labels = names.labels(version.endpoint, "predictor", handle)
+    predictor |= {
+        "labels": labels,
+        "topologySpreadConstraints": spread({names.HANDLE_LABEL: handle}),
+    }
+    scaled = version.pods.most > version.pods.replicas
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": names.model_name(version.endpoint, handle),
+            "namespace": version.namespace,
+            "labels": labels,
+            "annotations": {
+                "serving.kserve.io/deploymentMode": "Standard",
+                "serving.kserve.io/autoscalerClass": "hpa" if scaled else "none",
+            },
+        },
+        "spec": {"predictor": predictor},
+    }
+
+
+def handle_in(manifest: Object) -> str:
+    """The handle of one of our InferenceServices; empty of another."""
+    return str(manifest["metadata"].get("labels", {}).get(names.HANDLE_LABEL, ""))
+
+
+def identity_in(manifest: Object) -> Identity:
+    """Who the InferenceService's model is.
+
+    Raises:
+        ValueError: it is not one of ours.
+    """
+    for container in manifest["spec"]["predictor"]["containers"]:
+        for variable in container.get("env", []):
+            if variable["name"] == IDENTITY_VARIABLE:
+                return Identity.model_validate_json(variable["value"])
+    raise ValueError(f"InferenceService {manifest['metadata']['name']} tells no {IDENTITY_VARIABLE}")
+
+
+def _predictor(version: ServedVersion) -> Object:
+    pods, folders = version.pods, empty_folders(models="1Gi", tmp="256Mi")
+    scaling = {"scaleMetric": "cpu", "scaleTarget": 80} if pods.most > pods.replicas else {}
+    return {
+        "minReplicas": pods.replicas,
+        "maxReplicas": pods.most,
+        **scaling,
+        "deploymentStrategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+        },
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": POD_SECURITY,
+        "volumes": folders["volumes"],
+        "containers": [_container(version, folders["mounts"])],
+    }
+
+
+def _container(version: ServedVersion, mounts: list[Object]) -> Object:
+    pods = version.pods
+    return {
+        "name": names.PREDICTOR_CONTAINER,
+        "image": version.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-m", "lakeloop.serving.predictor"],
+        "args": [
+            *("--model-uri", version.model_uri),
+            *("--model-folder", "/models/current"),
+            *("--host", "0.0.0.0"),  # noqa: S104 - in a pod
+            *("--port", str(names.PORT)),
+            *("--drain-seconds", str(DRAIN_SECONDS)),
+        ],
+        "env": _environment(version.identity),
+        "ports": [{"containerPort": names.PORT, "protocol": "TCP"}],
+        "readinessProbe": probe("/health/ready", 2, 3),
+        # The port opens once the model is loaded: until then neither probe can pass, and only this one counts.
+        "startupProbe": probe("/health/live", 2, 300),
+        "livenessProbe": probe("/health/live", 10, 6),
+        "resources": {
+            "requests": {"cpu": pods.cpu, "memory": pods.memory},
+            "limits": {"cpu": pods.cpu_limit, "memory": pods.memory_limit},
+        },
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": mounts,
+    }
+
+
+def _environment(identity: Identity) -> list[Object]:
+    storage = [
+        _from("configMapKeyRef", names.SETTINGS_CONFIG_MAP, name, optional=True)
+        for name in _STORAGE_VARIABLES
+    ]
+    credentials = [_from("secretKeyRef", names.CREDENTIALS_SECRET, name) for name in _CREDENTIALS]
+    threads = [{"name": "OMP_NUM_THREADS", "value": "1"}, {"name": "HOME", "value": "/tmp"}]  # noqa: S108
+    told = {"name": IDENTITY_VARIABLE, "value": identity.canonical_json()}
+    return [told, *threads, *storage, *credentials]
+
+
+def _from(kind: str, source: str, key: str, *, optional: bool = False) -> Object:
+    reference: Object = {"name": source, "key": key} | ({"optional": True} if optional else {})
+    return {"name": key, "valueFrom": {kind: reference}}

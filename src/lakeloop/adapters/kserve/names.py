@@ -1,0 +1,49 @@
+"""Names, labels and ports of an endpoint's objects on a cluster."""
+
+from __future__ import annotations
+
+PORT = 8080
+SERVICE_PORT = 80
+SETTINGS_CONFIG_MAP = "lakeloop-settings"
+CREDENTIALS_SECRET = "lakeloop-credentials"  # noqa: S105 - a Secret's name
+ENDPOINT_SERVICE_ACCOUNT = "lakeloop-endpoint"
+FIELD_MANAGER = "lakeloop"
+PREDICTOR_CONTAINER = "kserve-container"
+
+ENDPOINT_LABEL = "lakeloop.dev/endpoint"
+HANDLE_LABEL = "lakeloop.dev/handle"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+
+HANDLE_LENGTH = 20
+_LONGEST_ENDPOINT = 32  # NAME-HANDLE-predictor is a Service of KServe: 63 characters at most
+
+
+def model_name(endpoint: str, handle: str) -> str:
+    """InferenceService of one version."""
+    return f"{endpoint[:_LONGEST_ENDPOINT].rstrip('-')}-{handle}"
+
+
+def predictor_name(endpoint: str, handle: str) -> str:
+    """Deployment and Service that KServe makes for it in Standard mode."""
+    return f"{model_name(endpoint, handle)}-predictor"
+
+
+def gateway_name(endpoint: str) -> str:
+    """Deployment and PodDisruptionBudget of the gateway; its Service has the endpoint's own name."""
+    return f"{endpoint}-gateway"
+
+
+def routes_name(endpoint: str) -> str:
+    """ConfigMap with the endpoint's routes."""
+    return f"{endpoint}-routes"
+
+
+def labels(endpoint: str, component: str, handle: str = "") -> dict[str, str]:
+    """What lakeloop's objects of an endpoint are found by."""
+    own = {
+        "app.kubernetes.io/name": "lakeloop",
+        "app.kubernetes.io/managed-by": "lakeloop",
+        COMPONENT_LABEL: component,
+        ENDPOINT_LABEL: endpoint,
+    }
+    return own | ({HANDLE_LABEL: handle} if handle else {})

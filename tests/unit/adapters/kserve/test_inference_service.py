@@ -1,0 +1,94 @@
+"""The manifests as data: what a cluster would be asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakeloop.adapters.kserve import names
+from lakeloop.adapters.kserve.gateway_objects import GatewayPlace, gateway_objects
+from lakeloop.adapters.kserve.inference_service import handle_in, identity_in, inference_service
+from lakeloop.domain.model_pods import ModelPods, amount
+from scripts.endpoint_examples import IDENTITY, example_version
+
+
+def test_another_image_size_model_or_endpoint_is_another_candidate_and_the_same_is_the_same() -> None:
+    other = IDENTITY.model_copy(update={"version": "8"})
+    asked = [
+        example_version(),
+        example_version(image="lakeloop/serve:0.1.1"),
+        example_version(pods=ModelPods(memory_limit="2Gi")),
+        example_version(identity=other),
+        example_version(endpoint="card-fraud-2"),
+    ]
+    handles = [handle_in(inference_service(one)) for one in asked]
+    assert len(set(handles)) == len(asked)
+    assert handle_in(inference_service(example_version())) == handles[0]
+    assert identity_in(inference_service(example_version(identity=other))) == other
+
+
+@given(st.from_regex(r"[a-z]([-a-z0-9]{0,51}[a-z0-9])?", fullmatch=True))
+def test_every_name_that_an_endpoint_may_have_fits_into_the_names_that_kserve_makes_of_it(
+    endpoint: str,
+) -> None:
+    made = inference_service(example_version(endpoint=endpoint))["metadata"]["name"]
+    predictor = names.predictor_name(
+        endpoint, handle_in(inference_service(example_version(endpoint=endpoint)))
+    )
+    assert predictor.startswith(made)
+    assert len(predictor) <= 63
+    assert "--" not in made.removeprefix(endpoint)
+
+
+def test_the_pods_meet_pod_security_restricted_and_hold_no_secret() -> None:
+    service = inference_service(example_version())["spec"]["predictor"]
+    gateway = gateway_objects(GatewayPlace(endpoint="a", namespace="b", image="c"))[1]["spec"]["template"][
+        "spec"
+    ]
+    for pod in (service, gateway):
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["securityContext"]["readOnlyRootFilesystem"]
+            assert set(container["resources"]) == {"requests", "limits"}
+            secret = [v for v in container["env"] if "SECRET" in v["name"] or "KEY" in v["name"]]
+            assert all("value" not in variable for variable in secret)
+    assert service["automountServiceAccountToken"] is False
+
+
+def test_more_replicas_at_most_than_at_least_ask_for_an_autoscaler() -> None:
+    fixed, scaled = (
+        inference_service(example_version(pods=ModelPods(replicas=2, max_replicas=most)))
+        for most in (None, 5)
+    )
+    kind = "serving.kserve.io/autoscalerClass"
+    assert fixed["metadata"]["annotations"][kind] == "none"
+    assert (fixed["spec"]["predictor"]["minReplicas"], fixed["spec"]["predictor"]["maxReplicas"]) == (2, 2)
+    assert scaled["metadata"]["annotations"][kind] == "hpa"
+    assert scaled["spec"]["predictor"]["maxReplicas"] == 5
+
+
+@pytest.mark.parametrize(
+    ("less", "more"), [("100m", "1"), ("0.05", "100m"), ("256Mi", "1Gi"), ("1G", "1Gi"), ("999", "1k")]
+)
+def test_quantities_are_compared_by_what_they_mean(less: str, more: str) -> None:
+    assert amount(less) < amount(more)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"cpu": "2", "cpu_limit": "1500m"}, "cpu 2 is more than cpu_limit 1500m"),
+        ({"memory": "2Gi"}, "memory 2Gi is more than memory_limit 1Gi"),
+        ({"replicas": 3, "max_replicas": 2}, "max_replicas 2 is less than replicas 3"),
+        ({"memory": "1 GB"}, "pattern"),
+    ],
+)
+def test_sizes_that_a_cluster_would_refuse_are_refused_before(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        ModelPods(**wrong)

@@ -30,6 +30,11 @@ class Backend(Frozen):
         default=False, description="Takes a request over when another backend does not answer."
     )
 
+    @property
+    def dark(self) -> bool:
+        """Whether no request comes here, but the gateway's own question who it is."""
+        return self.weight == 0 and not self.standby
+
 
 class Routes(Frozen):
     """The gateway's orders. `generation` grows with each change: a rollout sees when its own is in force."""
@@ -62,6 +67,24 @@ def order_of_attempts(backends: Sequence[Backend], draw: float) -> list[Backend]
     chosen = chosen or weighted[-1:]
     others = [b for b in backends if b not in chosen and (b.weight > 0 or b.standby)]
     return (chosen + others)[:ATTEMPTS_PER_REQUEST]
+
+
+def introduced(routes: Routes, new: Backend) -> Routes:
+    """`new` known to the gateway, without traffic: so that it can say whether it reaches it."""
+    if routes.backend(new.handle) is not None:
+        return routes
+    dark = new.model_copy(update={"weight": 0.0, "standby": False})
+    return routes.model_copy(
+        update={"generation": routes.generation + 1, "backends": (*routes.backends, dark)}
+    )
+
+
+def withdrawn(routes: Routes, handle: str) -> Routes:
+    """Without this backend, where it is dark."""
+    kept = tuple(b for b in routes.backends if b.handle != handle or not b.dark)
+    if kept == routes.backends:
+        return routes
+    return routes.model_copy(update={"generation": routes.generation + 1, "backends": kept})
 
 
 def shifted(routes: Routes, new: Backend, old: Backend | None) -> Routes:

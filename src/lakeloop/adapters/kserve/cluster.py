@@ -145,7 +145,8 @@ class Cluster:
             )
             return int(answer.status), bytes(answer.data)
         except ApiException as error:
-            return int(error.status or 0), (error.body or error.reason or "").encode()
+            told = error.body or error.reason or ""
+            return int(error.status or 0), told if isinstance(told, bytes) else str(told).encode()
         except (HTTPError, OSError) as error:
             return 0, f"{type(error).__name__}: {error}".encode()
 
@@ -175,7 +176,8 @@ def _connect(*, inside: bool) -> Any:
         if inside:
             config.load_incluster_config(configuration)
         else:
-            config.load_kube_config(client_configuration=configuration)
+            # Named here: the client reads the variable once, when it is imported.
+            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
     except config.ConfigException as error:
         raise UserError(
             f"no cluster can be reached: {error}",

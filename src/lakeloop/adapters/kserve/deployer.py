@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lakeloop.adapters.kserve import names
 from lakeloop.adapters.kserve.cluster import Cluster, poll
-from lakeloop.adapters.kserve.endpoint_client import EndpointClient, Server, of_pod, of_service
+from lakeloop.adapters.kserve.endpoint_client import EndpointClient, Server, of_service
 from lakeloop.adapters.kserve.endpoint_objects import EndpointObjects
 from lakeloop.adapters.kserve.gateway_objects import GatewayPlace
+from lakeloop.adapters.kserve.gateways import Gateways
 from lakeloop.adapters.kserve.inference_service import (
     ServedVersion,
     handle_in,
@@ -17,16 +17,13 @@ from lakeloop.adapters.kserve.inference_service import (
     inference_service,
 )
 from lakeloop.adapters.kserve.model_store import ModelStore
-from lakeloop.adapters.kserve.revision import is_ready
 from lakeloop.adapters.kserve.waiting import Waiting
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.rollout import Candidate, Identity
-from lakeloop.domain.routes import Backend, Routes, finished, rolled_back, shifted
+from lakeloop.domain.routes import Backend, Routes, finished, rolled_back, shifted, withdrawn
 from lakeloop.settings import Settings
 
-SWITCH_SECONDS = 30.0
-DRAIN_SECONDS = 30.0
 ANSWER_SECONDS = 20.0
 """A Service answers a moment after its pods are ready."""
 
@@ -79,7 +76,8 @@ class KServeDeployer:
             self._run(objects, manifest)
             self._check_identity(objects, handle, candidate.identity)
         except LakeloopError:
-            if objects.routes()[0].backend(handle) is None:
+            backend = objects.routes()[0].backend(handle)
+            if backend is None or backend.dark:
                 objects.stop_model(handle)
                 objects.forget(handle)
             raise
@@ -98,17 +96,19 @@ class KServeDeployer:
         """Route all traffic to the handle's Service; returns once every gateway follows.
 
         Raises:
-            LakeloopError: the version does not run, or a gateway does not come up or follow.
+            LakeloopError: the version does not run, or a gateway does not come up, reach it or follow.
             ConflictError: another rollout changed the routes meanwhile.
         """
         objects = self._objects(endpoint)
         new = self._backend(objects, handle)
         if new is None:
             raise LakeloopError("the candidate's server does not run", where=f"endpoint {endpoint}")
+        gateways = self._gateways(objects)
         self._run_gateway(objects)
-        routes, version = objects.routes()
+        gateways.introduce(new)
+        routes, _ = objects.routes()
         standby = routes.previous if routes.live == handle else routes.live
-        self._switch(objects, shifted(routes, new, self._backend(objects, standby)), version)
+        gateways.follow(lambda now: shifted(now, new, self._backend(objects, standby)))
         return f"http://{endpoint}.{self._cluster.namespace}.svc"
 
     def ask(self, endpoint: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -124,18 +124,15 @@ class KServeDeployer:
 
     def roll_back(self, endpoint: str, handle: str) -> None:
         """Back to what served before the handle did; a handle that does not serve is just stopped."""
-        objects = self._objects(endpoint)
-        routes, version = objects.routes()
+        objects, gateways = self._objects(endpoint), self._gateways(self._objects(endpoint))
+        routes, _ = objects.routes()
         if routes.live == handle:
-            previous = routes.previous
-            if previous is not None:
-                self._run(objects, objects.kept(previous))
-                self._server(objects, previous)
-                self._run_gateway(objects)
-            self._switch(objects, rolled_back(routes, self._backend(objects, previous)), version)
-            self._drain(objects, {b.url for b in routes.backends if b.handle == handle})
-            objects.stop_model(handle)
-        elif routes.backend(handle) is None:
+            previous = None if routes.previous is None else self._bring_back(objects, routes.previous)
+            gateways.follow(lambda now: rolled_back(now, previous))
+            gateways.drain({b.url for b in routes.backends if b.handle == handle})
+        else:
+            gateways.follow(lambda now: withdrawn(now, handle))
+        if objects.routes()[0].backend(handle) is None:
             objects.stop_model(handle)
 
     def finish(self, endpoint: str, handle: str) -> None:
@@ -144,12 +141,12 @@ class KServeDeployer:
         Raises:
             LakeloopError: the handle is not what is live.
         """
-        objects = self._objects(endpoint)
-        routes, version = objects.routes()
+        objects, gateways = self._objects(endpoint), self._gateways(self._objects(endpoint))
+        routes, _ = objects.routes()
         if routes.live != handle:
             raise LakeloopError("another version is live", where=f"endpoint {endpoint}", fix="deploy again")
-        self._switch(objects, finished(routes), version)
-        self._drain(objects, {b.url for b in routes.backends if b.handle != handle})
+        gateways.follow(finished)
+        gateways.drain({b.url for b in routes.backends if b.handle != handle})
         for other in objects.handles():
             if other != handle:
                 objects.stop_model(other)
@@ -178,6 +175,20 @@ class KServeDeployer:
         objects.keep(manifest)
         objects.start_model(manifest)
         self._waiting.for_model(objects, handle_in(manifest))
+
+    def _bring_back(self, objects: EndpointObjects, handle: str) -> Backend:
+        self._run(objects, objects.kept(handle))
+        backend = self._backend(objects, handle)
+        if backend is None:
+            raise LakeloopError(
+                "the version to go back to does not run", where=f"endpoint {objects.endpoint}"
+            )
+        self._run_gateway(objects)
+        self._gateways(objects).introduce(backend)
+        return backend
+
+    def _gateways(self, objects: EndpointObjects) -> Gateways:
+        return Gateways(objects, self._client)
 
     def _check_identity(self, objects: EndpointObjects, handle: str, expected: Identity) -> None:
         server = self._server(objects, handle)
@@ -220,33 +231,3 @@ class KServeDeployer:
         if handle is None or model is None or service is None:
             return None
         return Backend(handle=handle, url=of_service(service).url, version=identity_in(model).version)
-
-    def _switch(self, objects: EndpointObjects, routes: Routes, version: str | None) -> None:
-        if routes != objects.routes()[0]:
-            objects.write_routes(routes, version)
-        if not poll(lambda: not self._behind(objects, routes.generation) or None, SWITCH_SECONDS):
-            behind = ", ".join(self._behind(objects, routes.generation))
-            raise LakeloopError(
-                f"gateways that did not follow their routes in {SWITCH_SECONDS:g} s: {behind}",
-                where=f"endpoint {objects.endpoint}",
-                fix="see their /gateway/status: routes_problem; delete these pods, then deploy again",
-            )
-
-    def _behind(self, objects: EndpointObjects, generation: int) -> list[str]:
-        """Gateway pods with traffic that follow older routes, or do not say."""
-        statuses = self._statuses(objects)
-        if not statuses and objects.gateway_deployment() is not None:
-            return [names.gateway_name(objects.endpoint)]
-        return [name for name, told in statuses.items() if int(told.get("generation", -1)) < generation]
-
-    def _statuses(self, objects: EndpointObjects) -> dict[str, dict[str, Any]]:
-        ready = [pod for pod in objects.gateway_pods() if is_ready(pod)]
-        return {pod["metadata"]["name"]: self._client.gateway_status(of_pod(pod)) for pod in ready}
-
-    def _drain(self, objects: EndpointObjects, urls: set[str]) -> None:
-        """Until no gateway has a request under way there, for a limited time: the pods drain by themselves, too."""
-
-        def busy() -> bool:
-            return any(urls & set(told.get("in_flight", {})) for told in self._statuses(objects).values())
-
-        poll(lambda: not busy() or None, DRAIN_SECONDS)

@@ -77,6 +77,14 @@ class EndpointClient:
             return {}
         return told if isinstance(told, dict) else {}
 
+    def reaches(self, gateway: Server, handle: str) -> Identity | None:
+        """Who answers behind a backend, as this gateway reaches it; None where nobody does."""
+        status, content = self._request(gateway, "GET", f"/gateway/backends/{handle}")
+        try:
+            return Identity.model_validate_json(content) if status in _SUCCESS else None
+        except ValidationError:
+            return None
+
     def predict(self, server: Server, rows: Sequence[Object]) -> Object:
         """The whole answer to rows.
 

@@ -19,6 +19,7 @@ from lakeloop.serving.gateway.backends import Backends
 from lakeloop.serving.gateway.routes_source import RoutesSource
 
 MAX_BODY_BYTES = 16 * 2**20
+BACKEND_PATH = "/gateway/backends/"
 VERSION_HEADER = b"lakeloop-model-version"
 _HOP_BY_HOP = {
     b"connection",
@@ -42,7 +43,7 @@ class TooLarge(Exception):  # noqa: N818 - answered with 413
 
 
 class Gateway:
-    """ASGI application. `/gateway/status`, `/gateway/ready` are its own; everything else goes to a backend."""
+    """ASGI application. `/gateway/...` is its own; everything else goes to a backend."""
 
     def __init__(self, endpoint: str, routes: RoutesSource) -> None:
         self._endpoint, self._routes, self._backends = endpoint, routes, Backends()
@@ -64,6 +65,9 @@ class Gateway:
             told = {"status": "ready"} if ready else _error(f"no routes yet: {self._routes.problem}")
             await _answer(send, 200 if ready else 503, told, [])
             return
+        if scope["path"].startswith(BACKEND_PATH):
+            await _answer(send, *await self._who(scope["path"].removeprefix(BACKEND_PATH)))
+            return
         await _answer(send, *await self._forward(scope, body))
 
     def status(self) -> dict[str, Any]:
@@ -78,6 +82,17 @@ class Gateway:
             "in_flight": self._backends.in_flight(),
             "routes_problem": self._routes.problem,
         }
+
+    async def _who(self, handle: str) -> tuple[int, Any, Headers]:
+        """Who answers behind one backend, dark or not, as this gateway reaches it."""
+        backend = self._routes.current().backend(handle)
+        if backend is None:
+            return 404, _error("no such backend"), []
+        try:
+            status, content, _ = await self._backends.send(backend.url, "GET", b"/version", [], b"")
+        except httpx.TransportError as error:
+            return 503, _error(f"it cannot be reached: {type(error).__name__}: {error}"), []
+        return status, content, [(b"content-type", b"application/json")]
 
     async def _forward(self, scope: dict[str, Any], body: bytes) -> tuple[int, Any, Headers]:
         routes = self._routes.current()

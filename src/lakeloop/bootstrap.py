@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.pipelines import PipelineService
     from lakeloop.ports.recomputer import FeatureRecomputer
     from lakeloop.ports.schedules import Schedules
+    from lakeloop.ports.submitter import Submitter
     from lakeloop.ports.trainer import DistributedTrainer
     from lakeloop.tidying import Places
 
@@ -130,6 +131,13 @@ def journal(settings: Settings) -> RunJournal:
 
 def pipeline_service(settings: Settings, pipeline_file: Callable[[str], Path]) -> PipelineService:
     """Kubeflow Pipelines."""
+    from lakeloop.adapters.kfp.runs import KfpPipelines
+
+    return KfpPipelines(settings, pipeline_file)
+
+
+def submitter(settings: Settings, pipeline_file: Callable[[str], Path]) -> Submitter:
+    """Where a trigger starts runs: Kubeflow Pipelines."""
     from lakeloop.adapters.kfp.runs import KfpPipelines
 
     return KfpPipelines(settings, pipeline_file)

@@ -20,6 +20,7 @@ from lakeloop.cli import (
     stop,
     submit,
     tidy,
+    trigger,
     validate,
     what_served,
     why,
@@ -40,7 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
-_LOOP = (init, validate, plan, run, submit, schedule, status)
+_LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show)
 _ENDPOINT = (rollback, promote, retire, serve, stop)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy):

@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913 - a command's signature is its options
         if options.land:
             check_batch(loaded, settings)
         check_once(loaded, settings)
-    result = _run_pipeline(loaded, options, _run_options(settings, use_case, resume, max_parallel))
+    result = _run_pipeline(loaded, options, run_options(settings, use_case, resume, max_parallel))
     _tell(use_case, settings, result, as_json=json)
     raise typer.Exit(_exit_code(result))
 
@@ -130,7 +130,8 @@ def batch_options(
     return BatchOptions(rows=rows, number=number, plants=plants_, land=land)
 
 
-def _run_options(settings: Settings, use_case: str, resume: str | None, max_parallel: int) -> RunOptions:
+def run_options(settings: Settings, use_case: str, resume: str | None, max_parallel: int) -> RunOptions:
+    """How the loop runs on this machine."""
     from lakeloop.cli.output import program
     from lakeloop.cli.pipeline_files import pipeline_file
     from lakeloop.cli.task_environment import task_environment

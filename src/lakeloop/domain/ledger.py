@@ -23,6 +23,8 @@ EventKind = Literal[
     "rolled_back",
     "skipped",
     "retired",
+    "triggered",
+    "submitted",
 ]
 CONSUMING: frozenset[str] = frozenset({"promoted", "rejected", "skipped"})
 ENDING: frozenset[str] = CONSUMING | {"refused", "batch_refused", "rollout_failed", "rolled_back", "released"}
@@ -39,13 +41,13 @@ class LedgerEvent(Frozen):
     by: str = Field(description="Who: user@host, or the pipeline run id.")
     reason: str
     pipeline_run_id: str = Field(default="", description="Also the owner of what is `claimed`.")
-    run_key: str = ""
+    run_key: str = Field(default="", description="Of the training; of a trigger's events, its key.")
     range: SnapshotRange | None = None
     schema_id: int | None = None
     columns: tuple[tuple[int, str, str], ...] = ()
     model_version: str | None = None
     mlflow_run_id: str | None = None
-    lease_until_ms: int | None = Field(default=None, description="`claimed`: held until then.")
+    lease_until_ms: int | None = Field(default=None, description="`claimed`, `triggered`: held until then.")
     document: str = Field(default="", description="JSON: the verdict, rollout or plan behind the event.")
 
 

@@ -114,7 +114,7 @@ def story_of(events: Sequence[LedgerEvent], version: str) -> Story | None:
         return None
     owners = {e.pipeline_run_id for e in told if e.pipeline_run_id}
     ids = {e.event_id for e in told}
-    claims = {"claimed", "released"}
+    claims = {"submitted", "claimed", "released"}
     whole = [e for e in events if e.event_id in ids or (e.kind in claims and e.pipeline_run_id in owners)]
     return Story(
         version=version,

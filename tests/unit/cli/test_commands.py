@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = (
     *("init", "validate", "plan", "run", "status", "runs", "logs"),
     *("history", "what-served", "why", "rollback", "promote", "serve", "stop", "show", "tidy", "retire"),
-    *("submit", "follow", "terminate"),
+    *("submit", "follow", "terminate", "schedule", "trigger"),
 )
 
 

@@ -29,7 +29,7 @@ PAGE = 100
 
 
 class KfpPipelines:
-    """Implements `lakeloop.ports.pipelines.PipelineService`.
+    """Implements `lakeloop.ports.pipelines.PipelineService` and `lakeloop.ports.submitter.Submitter`.
 
     Args:
         settings: where the API is.
@@ -70,6 +70,13 @@ class KfpPipelines:
         with self._answering():
             answer = self._api.run_service_get_run(run_id=run_id, _request_timeout=TIMEOUT_SECONDS)
         return remote_run(self._json(answer))
+
+    def ended(self, run_id: str) -> bool:
+        """Whether nothing of the run goes on, also because there is no such run."""
+        try:
+            return self.look(run_id).ended
+        except UserError:
+            return True
 
     def step_log(self, run_id: str, task: str, lines: int) -> StepLog | None:
         """The end of the newest attempt's log; None where pods cannot be read."""

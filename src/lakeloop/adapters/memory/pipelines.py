@@ -10,7 +10,7 @@ from lakeloop.domain.remote_run import RemoteRun, RunState, StepLog, Submission
 
 
 class MemoryPipelines:
-    """Implements `lakeloop.ports.pipelines.PipelineService`; threads may share it.
+    """Implements `PipelineService` and `Submitter` of lakeloop.ports; threads may share it.
 
     Args:
         on_start: called with each run that is really started, e.g. to let it end.
@@ -50,6 +50,13 @@ class MemoryPipelines:
         if run_id not in self._runs:
             raise UserError(f"there is no run {run_id}", where="pipelines in memory")
         return self._runs[run_id]
+
+    def ended(self, run_id: str) -> bool:
+        """Whether nothing of the run goes on, also because there is no such run."""
+        try:
+            return self.look(run_id).ended
+        except UserError:
+            return True
 
     def step_log(self, run_id: str, task: str, lines: int) -> StepLog | None:
         """Nothing is logged here."""

@@ -16,6 +16,7 @@ from lakeloop.cli import (
     schedule,
     serve,
     show,
+    spark_application,
     status,
     stop,
     submit,
@@ -44,5 +45,5 @@ app = typer.Typer(
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show)
 _ENDPOINT = (rollback, promote, retire, serve, stop)
-for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy):
+for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, spark_application):
     module.register(app)

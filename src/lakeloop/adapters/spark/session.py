@@ -61,6 +61,9 @@ def spark_session(  # noqa: PLR0913 - each is a fact of the job
         LakeloopError: Spark did not start; on Kubernetes also: too few executors came, or too many were lost.
     """
     with ExitStack() as stack:
+        if is_submitted():
+            yield stack.enter_context(_started(settings, app_name, submitted_properties(settings)))
+            return
         extra = stack.enter_context(event_log(settings.spark_event_log_uri))
         if not is_kubernetes(settings.spark_master):
             properties = spark_properties(settings, rows, extra, archive_to)
@@ -115,6 +118,16 @@ def spark_properties(
         **_catalog(settings),
         **settings.spark_conf,
     }
+
+
+def submitted_properties(settings: Settings) -> dict[str, str]:
+    """Under spark-submit (the Spark operator's way) master, executors and event log are the submitter's."""
+    return {**_quiet(settings), **_catalog(settings), **settings.spark_conf}
+
+
+def is_submitted(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether spark-submit started this process, so that a JVM with a configured Spark waits for it."""
+    return "PYSPARK_GATEWAY_PORT" in environment
 
 
 def is_local(master: str) -> bool:

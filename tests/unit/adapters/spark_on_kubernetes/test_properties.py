@@ -25,6 +25,7 @@ DRIVER = DriverPod(
     image="lakeloop/spark:0.1.0",
     secret_env={
         "AWS_ACCESS_KEY_ID": ("lakeloop-credentials", "key"),
+        "AWS_SESSION_TOKEN": ("lakeloop-credentials", "an optional key that is absent"),
         "PGPASSWORD": ("lakeloop-credentials", "pg"),
     },
 )
@@ -161,6 +162,7 @@ def test_tolerations_and_priority_go_into_the_template() -> None:
 def test_credentials_travel_as_references_and_only_those_of_the_object_store() -> None:
     environment = {
         "AWS_REGION": "eu-1",
+        "AWS_ACCESS_KEY_ID": "s3cr3t",
         "AWS_SECRET_ACCESS_KEY": "s3cr3t",
         "PGPASSWORD": "s3cr3t",
         "HOME": "/root",

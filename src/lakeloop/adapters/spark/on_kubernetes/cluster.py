@@ -90,7 +90,10 @@ def executor_request(  # noqa: PLR0913, PLR0917 - the facts of one request
     environment: Mapping[str, str],
 ) -> ExecutorRequest:
     """Executors like the driver: its image, its object store, its references to credentials; settings win."""
-    derived = {name: ref for name, ref in driver.secret_env.items() if name.startswith(_SECRET_PREFIX)}
+    here = {
+        name: ref for name, ref in driver.secret_env.items() if environment.get(name)
+    }  # a key may be absent
+    derived = {name: ref for name, ref in here.items() if name.startswith(_SECRET_PREFIX)}
     declared = {name: _reference(text) for name, text in settings.spark_executor_secrets.items()}
     return ExecutorRequest(
         session=session,

@@ -73,11 +73,7 @@ def spark_session(  # noqa: PLR0913 - each is a fact of the job
         properties = spark_properties(settings, rows, extra | place.properties, archive_to)
         session = stack.enter_context(_started(settings, app_name, properties))
         attach(place.watch, session)
-        try:
-            yield session
-        except SystemExit:
-            place.watch.remove_all()  # before the JVM is asked to stop: it may be ending, too, and answer late
-            raise
+        yield session
 
 
 @contextmanager

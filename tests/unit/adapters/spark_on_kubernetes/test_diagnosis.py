@@ -160,6 +160,14 @@ def test_a_full_heap_names_the_heap() -> None:
     assert "spark.executors.memory_mib" in error.fix
 
 
+def test_a_killed_python_worker_is_told_as_memory() -> None:
+    said = "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)"
+    error = loss_error([], said, Executors(memory_mib=512, memory_overhead_mib=384))
+    assert error is not None
+    assert "memory limit (896Mi)" in error.problem
+    assert error.fix.startswith("raise spark.executors.memory_overhead_mib (now 384)")
+
+
 def test_an_exit_code_is_told_with_its_signal() -> None:
     error = loss_error([Loss(executor_pod(ended(143)), ("bye",))], STAGE_FAILED, Executors())
     assert error is not None

@@ -66,7 +66,7 @@ def cluster(
         settings, driver, resources, tasks, session_name(app_name, driver.name, nonce), os.environ
     )
     watch = ExecutorWatch(pods, request, sample_pod(request), _progress)
-    with tempfile.TemporaryDirectory(prefix="lakeloop-spark-") as folder, _sigterm_unwinds():
+    with tempfile.TemporaryDirectory(prefix="lakeloop-spark-") as folder, _sigterm_unwinds(watch):
         template = Path(folder) / "executor-pod.json"
         template.write_text(json.dumps(pod_template(resources)), encoding="utf-8")
         watch.start()
@@ -126,7 +126,12 @@ def sample_pod(request: ExecutorRequest) -> dict[str, Any]:
 def attach(watch: ExecutorWatch, session: SparkSession) -> None:
     """Let the watch see whether jobs run, and end them."""
     context = session.sparkContext
-    watch.attach(lambda: bool(context.statusTracker().getActiveJobsIds()), context.cancelAllJobs)
+
+    def busy() -> bool:
+        running = context._jsc is not None  # noqa: SLF001 - pyspark has no public word for "stopped"
+        return running and bool(context.statusTracker().getActiveJobsIds())
+
+    watch.attach(busy, context.cancelAllJobs)
 
 
 def _reference(text: str) -> tuple[str, str]:
@@ -135,14 +140,18 @@ def _reference(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _sigterm_unwinds() -> Iterator[None]:
-    """SIGTERM ends the block as an exception: executors and claims are released within the grace period."""
+def _sigterm_unwinds(watch: ExecutorWatch) -> Iterator[None]:
+    """SIGTERM removes the executors, then ends the block as an exception: claims are released, too, if time is left.
+
+    The executors come first: a launcher that dies of the same signal takes this process with it, moments later.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def unwind(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the end itself must not be interrupted
+        watch.remove_all()
         raise SystemExit(TERMINATED_EXIT)
 
     before = signal.signal(signal.SIGTERM, unwind)

@@ -17,7 +17,7 @@ from lakeloop.domain.spark_resources import Executors
 
 FailureClass = Literal[
     "image_pull", "unschedulable", "configuration", "not_created", "starting",
-    "oom_killed", "java_heap", "evicted", "exit_code",
+    "oom_killed", "java_heap", "python_worker", "evicted", "exit_code",
 ]  # fmt: skip
 _LONGEST_MESSAGE, _LONGEST_TAIL, _TAIL_LINES = 300, 500, 3
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
@@ -31,6 +31,7 @@ _LOSS_IN_SPARK = re.compile(
     re.IGNORECASE,
 )
 _HEAP_IN_SPARK = re.compile(r"java\.lang\.OutOfMemoryError|SparkOutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY")
+_PYTHON_GONE = re.compile(r"Python worker exited unexpectedly")
 _GATEWAY_GONE = re.compile(
     r"Answer from Java side is empty|Connection refused|Error while sending or receiving"
 )
@@ -154,13 +155,21 @@ def _pending_texts(pod: ExecutorPod, image: str) -> tuple[str, str]:
 
 def loss_error(losses: Sequence[Loss], spark_said: str, executors: Executors) -> LakeloopError | None:
     """What lost executors mean for a failed step; None where Spark's error is not about them (wrong data, say)."""
-    if _HEAP_IN_SPARK.search(spark_said) and not any(loss_class(x) == "oom_killed" for x in losses):
+    killed = any(loss_class(x) == "oom_killed" for x in losses)
+    if _HEAP_IN_SPARK.search(spark_said) and not killed:
         last = next((x for x in reversed(losses) if loss_class(x) == "java_heap"), None)
         tail = f"; {_tail(last)}" if last and last.log_tail else ""
         return LakeloopError(
             f"executors ran out of Java heap ({executors.memory_mib} MiB){tail}",
             where="Spark executors",
             fix=_fixes(executors)["java_heap"],
+        )
+    if _PYTHON_GONE.search(spark_said) and not killed:
+        return LakeloopError(
+            "a Python worker of an executor ended without a word, as when the kernel kills it at the pod's "
+            f"memory limit ({executors.limit_mib}Mi)",
+            where="Spark executors",
+            fix=_fixes(executors)["oom_killed"],
         )
     if not losses or not (_LOSS_IN_SPARK.search(spark_said) or _GATEWAY_GONE.search(spark_said)):
         return None

@@ -161,7 +161,7 @@ def _tell(place: SparkPlace) -> None:
         ("logs", STEP_POD, "--tail=60"),
         ("logs", "-l", EXECUTORS, "--prefix", "--tail=20"),
     ):
-        print(f"== kubectl {' '.join(words)}\n{place.kubectl(*words, check=False)}")  # noqa: T201
+        print(f"== kubectl {' '.join(words)}\n{place.kubectl(*words, check=False)}")
 
 
 def kubectl(*words: str, check: bool = True, stdin: str | None = None) -> str:

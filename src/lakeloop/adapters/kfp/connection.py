@@ -87,7 +87,7 @@ def _through_kubernetes(configuration: Configuration, settings: Settings) -> Non
             f"no way to Kubeflow Pipelines: no LAKELOOP_KFP_HOST, and no kube context ({error})",
             fix="set LAKELOOP_KFP_HOST to the API's URL, or KUBECONFIG to the cluster's file",
         ) from error
-    proxy = f"/api/v1/namespaces/{settings.kfp_namespace}/services/http:ml-pipeline:8888/proxy"
+    proxy = f"/api/v1/namespaces/{settings.kfp_namespace}/services/ml-pipeline:8888/proxy"
     configuration.host = configuration.host.rstrip("/") + proxy
 
 

@@ -5,10 +5,12 @@ from typing import List, Optional  # noqa: UP035 - KFP reads the annotations
 from kfp import dsl
 from kfp.dsl import ConcatPlaceholder, ContainerSpec, IfPresentPlaceholder
 
-IMAGE = "python:3.11-slim"
+IMAGE = "python:3.11-slim-bookworm"
 WRITE = """
 import json, os, pathlib, sys
-def write(path, text): pathlib.Path(path).write_text(text)
+def write(path, text):
+    pathlib.Path(path).write_text(text)
+    print("wrote", pathlib.Path(path).name, text.replace(chr(10), " "), flush=True)
 trace = os.environ.get("TRACE")
 def note(text):
     if trace:

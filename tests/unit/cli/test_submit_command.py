@@ -99,3 +99,49 @@ def test_what_works_on_one_machine_only_is_noted() -> None:
     (note,) = notes_for_a_cluster(CARD_FRAUD, {"batch_options": "{}"})
     assert "kserve" in note
     assert not notes_for_a_cluster(CARD_FRAUD, {})
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("trigger", "--on", "moon"), "use cluster or local"),
+        (("trigger", "nobody"), "no use case 'nobody'"),
+        (("schedule", "apply", "nightly"), "no schedule nightly"),
+        (("schedule", "apply"), "no way to Kubeflow Pipelines"),
+        (("follow", "r1"), "no way to Kubeflow Pipelines"),
+        (("logs", "--on", "cluster"), "name it: lakeloop logs RUN_ID"),
+    ],
+)
+def test_what_cannot_be_scheduled_or_watched_leaves_with_2(
+    leave: object, words: tuple[str, ...], told: str
+) -> None:
+    code, err = leave(*words)  # type: ignore[operator]
+    assert code == 2
+    assert told in err
+
+
+def test_two_schedules_for_one_table_are_refused(
+    leave: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKELOOP_SCHEDULES", str(tmp_path))
+    for name in ("a", "b"):
+        text = f"name: {name}\nuse_case: card_fraud\nwhen: {{kind: snapshots}}\n"
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    code, err = leave("trigger", "--once")  # type: ignore[operator]
+    assert code == 2
+    assert "two schedules watch card_fraud" in err
+
+
+def test_a_trigger_looks_once_without_a_cluster_where_nothing_is_new(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("LAKELOOP_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        sys, "argv", ["lakeloop", "trigger", "card_fraud", "--once", "--on", "local", "--json"]
+    )
+    with pytest.raises(SystemExit) as left:
+        main()
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (left.value.code or 0, found["action"]) == (0, "idle")
+    assert "does not exist yet" in found["reason"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakeloop.domain.errors import UserError
 from lakeloop.domain.use_case import START_SECONDS, Target, UseCase
 from lakeloop.settings import Settings
 
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from lakeloop.adapters.cai.api import Api
     from lakeloop.ports.batch_records import BatchRecords
     from lakeloop.ports.comparison import RowComparer
     from lakeloop.ports.deployer import Deployer
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.pipelines import PipelineService
     from lakeloop.ports.recomputer import FeatureRecomputer
     from lakeloop.ports.schedules import Schedules
+    from lakeloop.ports.serving_models import ServingModels
     from lakeloop.ports.submitter import Submitter
     from lakeloop.ports.trainer import DistributedTrainer
     from lakeloop.tidying import Places
@@ -171,7 +172,7 @@ def deployer(settings: Settings, use_case: UseCase, tell: Callable[[str], None] 
         tell: told of what keeps a server from coming up, meanwhile.
 
     Raises:
-        UserError: this build has no such target.
+        UserError: target `cai`, and no workbench is known.
     """
     target, how = deployment_target(settings, use_case), use_case.deployment
     seconds = how.timeout_seconds or START_SECONDS[target]
@@ -179,11 +180,33 @@ def deployer(settings: Settings, use_case: UseCase, tell: Callable[[str], None] 
         from lakeloop.adapters.kserve.deployer import KServeDeployer
 
         return KServeDeployer(settings, how.pods, seconds, tell)
-    if target != "local":
-        raise UserError(f"no deployer for target {target!r}", where="deployment.target", fix="use local")
+    if target == "cai":
+        from lakeloop.adapters.cai.deployer import CaiDeployer
+
+        return CaiDeployer(workbench_api(tell), how.cai, serving_models(settings))
     from lakeloop.adapters.local.deployer import LocalDeployer
 
     return LocalDeployer(settings, how.port, seconds)
+
+
+def workbench_api(tell: Callable[[str], None]) -> Api:
+    """API v2 of the Cloudera AI workbench that the environment names.
+
+    Raises:
+        UserError: it names none, or no key.
+    """
+    from lakeloop.adapters.cai.api import Api
+    from lakeloop.adapters.cai.connection import connection
+    from lakeloop.adapters.cai.patience import patience
+
+    return Api(connection(), patience(), tell)
+
+
+def serving_models(settings: Settings) -> ServingModels:
+    """Serving folders beside their trainings, in MLflow."""
+    from lakeloop.adapters.mlflow.serving_models import MlflowServingModels
+
+    return MlflowServingModels(settings)
 
 
 def local_deployer(settings: Settings) -> Deployer:

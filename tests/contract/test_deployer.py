@@ -20,6 +20,7 @@ from lakeloop.serving.model import load
 from lakeloop.serving.rows import parse_request
 from lakeloop.settings import Settings
 from tests.e2e.endpoint_place import endpoint_place
+from tests.emulators.cai.testing import SPEC, deployer_of, emulated
 from tests.fakes.models import ROWS, SNAPSHOT, candidate, model_folder
 
 ENDPOINT = "card-fraud"
@@ -37,7 +38,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Candida
     return first, model_folder(folder / "two", seed=2, version="2", expression="ln(exp(amount))")
 
 
-@pytest.fixture(params=["memory", "local", pytest.param("kserve", marks=pytest.mark.e2e)])
+@pytest.fixture(params=["memory", "local", "cai-registry", "cai-project_files", pytest.param("kserve", marks=pytest.mark.e2e)])
 def deployer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployer]:
     if request.param == "memory":
         yield MemoryDeployer(offline)
@@ -45,6 +46,12 @@ def deployer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deploye
     if request.param == "kserve":
         with endpoint_place(tmp_path) as place:
             yield KServeDeployer(place.settings, ModelPods(), tell=print)
+        return
+    if request.param.startswith("cai-"):
+        spec = SPEC.model_copy(update={"model_from": request.param.removeprefix("cai-")})
+        with emulated(tmp_path) as emulator:
+            yield deployer_of(emulator, spec)
+            assert emulator.refused == []
         return
     local = LocalDeployer(Settings(home=tmp_path))
     yield local

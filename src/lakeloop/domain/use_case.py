@@ -11,6 +11,7 @@ from lakeloop.domain.features import FeatureSpec, named_features
 from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.spark_resources import SparkResources
 from lakeloop.domain.synthetic import SyntheticSource
+from lakeloop.domain.workbench import WorkbenchDeployment
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 TableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
@@ -198,6 +199,7 @@ class Deployment(Frozen):
         description="Limit for the start of a server. Default: 60 on one machine, 300 on KServe.",
     )
     pods: ModelPods = ModelPods()
+    cai: WorkbenchDeployment = WorkbenchDeployment()
 
 
 class UseCase(Frozen):

@@ -1,11 +1,13 @@
 """What the platform adds to the generated client: `default_client`, and a cursor over paged lists."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import cmlapi
 
 
-def default_client(url=None, cml_api_key=None):
+def default_client(url: str | None = None, cml_api_key: str | None = None) -> Any:
     """A client of the workbench; without arguments inside one of its sessions."""
     session_url = os.environ.get("CDSW_API_URL", "").removesuffix("/api/v1")
     url = url or session_url
@@ -22,10 +24,10 @@ def default_client(url=None, cml_api_key=None):
 class Cursor:
     """All items of a paged list."""
 
-    def __init__(self, method, **options):
+    def __init__(self, method: Any, **options: Any) -> None:
         self._method, self._options = method, options
 
-    def items(self):
+    def items(self) -> Iterator[Any]:
         """Items, page after page."""
         token = ""
         while True:

@@ -104,7 +104,18 @@ _ENUMS = {
     "EngineStatus": [
         f"ENGINE_{name}"
         for name in (
-            "UNKNOWN SCHEDULING STARTING RUNNING STOPPING STOPPED SUCCEEDED FAILED TIMEDOUT SKIPPED".split()
+            [
+                "UNKNOWN",
+                "SCHEDULING",
+                "STARTING",
+                "RUNNING",
+                "STOPPING",
+                "STOPPED",
+                "SUCCEEDED",
+                "FAILED",
+                "TIMEDOUT",
+                "SKIPPED",
+            ]
         )
     ],
 }
@@ -141,7 +152,9 @@ class Operation:
         return re.compile(text + r"\Z")
 
 
-def _paged(id_: str, path: str, answers: str, filters: str | None = "", sorts: str | None = None) -> Operation:
+def _paged(
+    id_: str, path: str, answers: str, filters: str | None = "", sorts: str | None = None
+) -> Operation:
     return Operation(id_, "GET", path, answers, paged=True, filters=filters, sorts=sorts)
 
 
@@ -180,9 +193,7 @@ OPERATIONS = (
         "RegisteredModel",
         "CreateRegisteredModelRequest",
     ),
-    _paged(
-        "GetRegisteredModel", "/api/v2/registry/models/{model_id}", "RegisteredModel", "", _REGISTRY_SORT
-    ),
+    _paged("GetRegisteredModel", "/api/v2/registry/models/{model_id}", "RegisteredModel", "", _REGISTRY_SORT),
     Operation(
         "DeleteRegisteredModel",
         "DELETE",

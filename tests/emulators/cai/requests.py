@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from tests.emulators.cai.description import MESSAGES, Operation
@@ -35,7 +36,7 @@ def _check_message(message: str, value: Any, where: str) -> None:
             _check_value(type_, item, f"{where}.{name}")
 
 
-def _check_value(type_: str, value: Any, where: str) -> None:  # noqa: C901, PLR0912 - one line a type
+def _check_value(type_: str, value: Any, where: str) -> None:
     wrong = False
     if type_.startswith("["):
         if not isinstance(value, list):
@@ -109,11 +110,15 @@ def page(
     found = [i for i in items if all(text in str(_at(i, key)) for key, text in wanted.items())]
     found.sort(key=lambda item: str(item.get("id") or item.get("model_version_id") or "")[::-1])
     for part in reversed([p for p in query.get("sort", "").split(",") if p]):
-        found.sort(key=lambda item, k=part.lstrip("+-"): str(_at(item, k)), reverse=part.startswith("-"))
+        found.sort(key=partial(_text_at, part.lstrip("+-")), reverse=part.startswith("-"))
     size = max(1, min(int(query.get("page_size") or PAGE_SIZE), MOST_PER_PAGE))
     start = int(query.get("page_token") or 0)
     token = str(start + size) if start + size < len(found) else ""
     return found[start : start + size], token
+
+
+def _text_at(key: str, item: Mapping[str, Any]) -> str:
+    return str(_at(item, key))
 
 
 def _at(item: Mapping[str, Any], key: str) -> Any:

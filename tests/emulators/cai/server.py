@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from tests.emulators.cai import client_package
 from tests.emulators.cai.answers import as_message
@@ -61,7 +61,7 @@ class Emulator:
             "LAKELOOP_CAI_MODEL_API_KEY": self.workbench.application_key,
         }
 
-    def __enter__(self) -> Emulator:
+    def __enter__(self) -> Self:
         """Serve until the block ends."""
         self._thread.start()
         return self
@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         """A read."""
         self._answer()
 
-    do_POST = do_PATCH = do_DELETE = do_GET
+    do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - names of http.server
 
     def _answer(self) -> None:
         emulator = self.server.emulator
@@ -152,7 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("content-length") or 0))
         if url.path in {"/api/v2/swagger.json", "/api/v2/python.tar.gz"}:
             document = url.path.endswith(".json")
-            self._send(200, json.dumps(swagger()).encode() if document else client_package.archive().read_bytes())
+            self._send(
+                200, json.dumps(swagger()).encode() if document else client_package.archive().read_bytes()
+            )
             return
         name = "Predict" if url.path == "/model" else ""
         try:

@@ -34,7 +34,7 @@ def build_status(fate: str, age: float, durations: Durations) -> str:
 def deployment_status(fate: str, age: float, durations: Durations) -> str:
     """Pending, deploying, deployed; or what it is destined to."""
     share = age / durations.deployment
-    if share < 0.1:  # noqa: PLR2004
+    if share < 0.1:
         return "pending"
     if fate == "hang":
         return "deploying"

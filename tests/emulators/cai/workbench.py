@@ -304,7 +304,7 @@ class Workbench:
 
     def _status(self, item: Item) -> str:
         if item["_stopped"] is not None:
-            return "stopping" if self.clock.now() - item["_stopped"] < 2 else "stopped"  # noqa: PLR2004
+            return "stopping" if self.clock.now() - item["_stopped"] < 2 else "stopped"
         status = deployment_status(item["_fate"], self._age(item), self.durations)
         if status != "deployed":
             return status
@@ -313,7 +313,9 @@ class Workbench:
 
     def deployments_of(self, build_id: str) -> list[Item]:
         """All of a build."""
-        return [self.deployment(build_id, d["id"]) for d in self.deployments.values() if d["build_id"] == build_id]
+        return [
+            self.deployment(build_id, d["id"]) for d in self.deployments.values() if d["build_id"] == build_id
+        ]
 
     def stop_deployment(self, build_id: str, deployment_id: str) -> Item:
         """At once."""

@@ -72,8 +72,9 @@ def _registered(image: Path) -> Predict:
 class InProcess:
     """The image in a thread of the emulator: quick to start, its environment is the emulator's."""
 
-    def __init__(self, image: Path, environment: dict[str, str]) -> None:
-        self._image, self._predict = image, None
+    def __init__(self, image: Path, _environment: dict[str, str]) -> None:
+        self._image = image
+        self._predict: Predict | None = None
         self.error = ""
 
     def start(self) -> None:
@@ -90,6 +91,8 @@ class InProcess:
 
     def ask(self, request: dict[str, Any]) -> Any:
         """One request."""
+        if self._predict is None:
+            raise RuntimeError("the replica is gone")
         return json.loads(json.dumps(self._predict(request)))
 
     def stop(self) -> None:

@@ -38,7 +38,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Candida
     return first, model_folder(folder / "two", seed=2, version="2", expression="ln(exp(amount))")
 
 
-@pytest.fixture(params=["memory", "local", "cai-registry", "cai-project_files", pytest.param("kserve", marks=pytest.mark.e2e)])
+@pytest.fixture(
+    params=[
+        "memory",
+        "local",
+        "cai-registry",
+        "cai-project_files",
+        pytest.param("kserve", marks=pytest.mark.e2e),
+    ]
+)
 def deployer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployer]:
     if request.param == "memory":
         yield MemoryDeployer(offline)

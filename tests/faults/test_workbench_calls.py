@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from lakeloop.rollout.rolling_out import RollingOut, RolloutFailedError
 from lakeloop.serving.model import load
 from lakeloop.serving.rows import parse_request
 from lakeloop.serving.workbench.answering import Answering
-from tests.emulators.cai.faults import Fault, gateway_timeout
+from tests.emulators.cai.faults import Fault
 from tests.emulators.cai.server import Emulator
 from tests.emulators.cai.testing import SPEC, FolderServingModels, api_of, emulated
 from tests.fakes.models import ROWS, candidate, model_folder
@@ -144,12 +143,15 @@ def test_one_fault_ends_in_the_new_version_or_in_the_old_one_with_call_and_cause
 
 def check_end(emulator: Emulator, call: str, before: Candidate | None, version: Candidate) -> None:
     """Roll out with the fault that is set; where it fails, the old version serves, and a second try gets through."""
+    failure: LakeloopError | None = None
     try:
         assert roll_out(deployer_of(emulator), version).outcome == "live"
     except LakeloopError as error:
+        failure = error
+    if failure is not None:
         emulator.faults.set.clear()
-        assert "answer" in str(error) if call == "Predict" else f"{_method(call)} failed: " in str(error)
-        if isinstance(error, RolloutFailedError):
+        assert "answer" in str(failure) if call == "Predict" else f"{_method(call)} failed: " in str(failure)
+        if isinstance(failure, RolloutFailedError):
             assert serving_version(emulator) == (before.identity.version if before else None)
         roll_out(deployer_of(emulator), version)
     emulator.faults.set.clear()

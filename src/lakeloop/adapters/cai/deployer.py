@@ -33,6 +33,8 @@ ProvedRows = tuple[list[dict[str, Any]], list[float]]
 class CaiDeployer:
     """Deployer (lakeloop.ports.deployer) of one workbench model an endpoint; its state is the workbench's own."""
 
+    target = "cai"
+
     def __init__(
         self,
         api: Api,

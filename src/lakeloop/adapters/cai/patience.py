@@ -58,4 +58,3 @@ def patience() -> Patience:
 
 
 Tell = Callable[[str], None]
-

@@ -67,7 +67,10 @@ class Demo:
             emulator.jobs.session.update(self._environment)
             _title(f"A workbench answers at {emulator.url}; pip install {emulator.url}/api/v2/python.tar.gz")
             self._session(emulator)
-            _check(not emulator.refused, f"no request had a field that the API lacks: {len(emulator.calls)} calls")
+            _check(
+                not emulator.refused,
+                f"no request had a field that the API lacks: {len(emulator.calls)} calls",
+            )
         return 0
 
     def _variables(self, site: Path, home: Path) -> dict[str, str]:
@@ -114,7 +117,9 @@ class Demo:
             raise SystemExit(f"lakeloop {' '.join(words)} left with {done.returncode}, not with {expect}")
 
     def _show_logs(self) -> None:
-        for log in sorted((self._folder / "project" / ".job-logs").glob("*.log"), key=lambda p: p.stat().st_mtime):
+        for log in sorted(
+            (self._folder / "project" / ".job-logs").glob("*.log"), key=lambda p: p.stat().st_mtime
+        ):
             print(f"--- {log.name}\n{log.read_text(encoding='utf-8', errors='replace')[-4000:]}", flush=True)
 
     def _served(self, emulator: Any) -> str:

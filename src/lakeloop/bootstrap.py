@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.generator import BatchGenerator, BatchProfiler, SourceFolder
     from lakeloop.ports.housekeeping import FolderKeeper, TableKeeper
     from lakeloop.ports.inspector import Inspector
+    from lakeloop.ports.job_board import JobBoard
     from lakeloop.ports.journal import RunJournal
     from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
     from lakeloop.ports.ledger import Ledger
@@ -200,6 +201,17 @@ def workbench_api(tell: Callable[[str], None]) -> Api:
     from lakeloop.adapters.cai.patience import patience
 
     return Api(connection(), patience(), tell)
+
+
+def job_board() -> JobBoard:
+    """Jobs of the Cloudera AI project that the environment names.
+
+    Raises:
+        UserError: it names none, or no key.
+    """
+    from lakeloop.adapters.cai.job_board import CaiJobBoard
+
+    return CaiJobBoard(workbench_api(_untold))
 
 
 def serving_models(settings: Settings) -> ServingModels:

@@ -25,7 +25,7 @@ from tests.fakes.models import ROWS, candidate, model_folder
 
 ENDPOINT = "card-fraud"
 SPEED = 6000.0
-HASTE = Patience(first=0.005, most=0.02, call=0.3, look=0.05, long_look=0.3)
+HASTE = Patience(first=0.005, most=0.05, call=1.0, look=0.2, long_look=2.0)
 
 CALLS = (
     "ListModels",
@@ -64,7 +64,9 @@ def in_process(folder: Path, rows: Sequence[dict[str, Any]]) -> list[dict[str, A
 
 def deployer_of(emulator: Emulator, told: list[str] | None = None, **spec: Any) -> CaiDeployer:
     models = FolderServingModels(emulator.workbench.folder / "experiments")
-    changed = SPEC.model_copy(update={"keep": 2, **spec})
+    changed = SPEC.model_copy(
+        update={"keep": 2, "build_timeout_seconds": 10, "deploy_timeout_seconds": 10, **spec}
+    )
     return CaiDeployer(api_of(emulator, told, HASTE), changed, models, in_process)
 
 
@@ -88,7 +90,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Emulator]:
     with emulated(tmp_path, speed=SPEED) as found:
-        found.hang_seconds = 0.6
+        found.hang_seconds = 1.2
         yield found
 
 

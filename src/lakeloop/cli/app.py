@@ -3,6 +3,7 @@
 import typer
 
 from lakeloop.cli import (
+    cai,
     history,
     init,
     logs,
@@ -45,5 +46,5 @@ app = typer.Typer(
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show)
 _ENDPOINT = (rollback, promote, retire, serve, stop)
-for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, spark_application):
+for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, spark_application, cai):
     module.register(app)

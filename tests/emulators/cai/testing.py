@@ -21,8 +21,8 @@ from tests.emulators.cai.server import Emulator
 from tests.emulators.cai.workbench import Workbench
 
 SPEED = 2400.0
-QUICK = Patience(first=0.01, most=0.05, call=0.4, look=0.1, long_look=1.0)
-SPEC = WorkbenchDeployment(build_timeout_seconds=1.0, deploy_timeout_seconds=1.0)
+QUICK = Patience(first=0.01, most=0.05, call=5.0, look=0.5, long_look=10.0)
+SPEC = WorkbenchDeployment(build_timeout_seconds=30, deploy_timeout_seconds=30)
 
 
 class FolderServingModels:

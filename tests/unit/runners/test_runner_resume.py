@@ -191,3 +191,23 @@ def test_a_run_that_is_going_on_cannot_be_resumed(runs: Runs) -> None:
     finally:
         (runs.folder / "go").touch()
         assert runner.wait(timeout=15) == 0
+
+
+def test_a_run_is_held_before_a_step_and_a_resume_goes_on_with_it(runs: Runs) -> None:
+    (runs.folder / "go").touch()
+    first = runs.run("resumable", {"folder": str(runs.folder)}, run_id="one", hold_before=frozenset({"say"}))
+    assert (first.state, first.exit_code) == ("held", 0)
+    done = {path: task.state for path, task in first.tasks.items()}
+    assert done["condition-1/say"] == "held"
+    assert done["read-data"] == "succeeded"
+    second = runs.run("resumable", resume="one")
+    assert second.state == "succeeded"
+    assert second.tasks["condition-1/say"].state == "succeeded"
+    assert second.tasks["read-data"].state == "reused"
+
+
+def test_exit_tasks_wait_with_what_is_held_but_not_with_a_failure(runs: Runs) -> None:
+    held = runs.run("exit-handler-good", run_id="one", hold_before=frozenset({"say"}))
+    assert held.state == "held"
+    assert {task.state for task in held.tasks.values()} == {"held"}
+    assert runs.run("exit-handler-good", resume="one").state == "succeeded"

@@ -57,7 +57,13 @@ class Interpreter:
         stopping = self._session.stop_for(shielded=place.shielded).is_set()
         while True:
             states = {name: outcome.state for name, outcome in ended.items()}
-            decision = decide(dag.tasks, states, set(running.values()), stopping=stopping)
+            decision = decide(
+                dag.tasks,
+                states,
+                set(running.values()),
+                stopping=stopping,
+                hold_before=self._session.options.hold_before,
+            )
             for name in decision.start:
                 running[
                     asyncio.create_task(self._run_task(dag.tasks[name], dag, scope, place, dict(ended)))
@@ -65,8 +71,11 @@ class Interpreter:
             for name in decision.never:
                 ended[name] = Outcome("not_run", error="a task before it did not succeed")
                 self._mark(dag.tasks[name], place, "not_run", "a task before it did not succeed")
+            for name in decision.hold:
+                ended[name] = Outcome("held")
+                self._mark(dag.tasks[name], place, "held", "left for a later resume of this run")
             # A task that never runs may be what an exit task waits for.
-            if not decision.never:
+            if not decision.never and not decision.hold:
                 return
 
     def _summarise(self, dag: ir.Dag, ended: Mapping[str, Outcome]) -> Outcome:

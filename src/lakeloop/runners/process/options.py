@@ -41,6 +41,8 @@ class RunOptions:
         preload: modules that a warm interpreter imports at once; steps of this Python that start after that are
             forked from it. Empty: every step starts a new interpreter.
         preload_later: modules that it imports while the first forked step runs.
+        hold_before: names of tasks that this process does not start; the run ends as `held` before them, and a
+            resume goes on with them.
         kill_grace_seconds: time between SIGTERM and SIGKILL when a task is stopped.
         resume_command: shown after a failure; `{run_id}` is filled in.
     """
@@ -58,6 +60,7 @@ class RunOptions:
     entry_points: Mapping[str, EntryPoint] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
     preload_later: tuple[str, ...] = ()
+    hold_before: frozenset[str] = frozenset()
     kill_grace_seconds: float = 10.0
     resume_command: str = "lakeloop run --resume {run_id}"
 
@@ -67,8 +70,8 @@ class TaskResult:
     """How one task ended.
 
     Attributes:
-        state: succeeded; cached (an earlier run's outputs); reused (finished before this run was
-            resumed); skipped (a condition was false); failed; cancelled; not_run (a task before it failed).
+        state: succeeded; held (left for a resume); cached (an earlier run's outputs); reused (finished
+            before this run was resumed); skipped (a condition was false); failed; cancelled; not_run (a task before it failed).
         seconds: wall time of all attempts in this process; 0 when nothing ran.
         attempts: how many processes were started for it, in all.
         outputs: parameter values, and the URI of each artifact.
@@ -94,14 +97,14 @@ class RunResult:
     """How a run ended.
 
     Attributes:
-        exit_code: 0; 2 when the first task that failed left with 2 (the input is wrong); otherwise 1; 130
-            when the run was cancelled.
+        exit_code: 0, also of a run that was held; 2 when the first task that failed left with 2 (the input is
+            wrong); otherwise 1; 130 when the run was cancelled.
         tasks: by path, e.g. `exit-handler-1/condition-2/train-model`.
         outputs: the pipeline's own outputs.
     """
 
     run_id: str
-    state: Literal["succeeded", "failed", "cancelled"]
+    state: Literal["succeeded", "held", "failed", "cancelled"]
     exit_code: int
     tasks: Mapping[str, TaskResult]
     run_dir: Path

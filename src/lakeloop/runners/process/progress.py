@@ -76,7 +76,7 @@ def _run_finished(event: RunFinished) -> list[Line]:
         return [(text, "bold yellow"), (f"follow it again with: {event.resume_command}", "")]
     style = {"succeeded": "bold green", "failed": "bold red"}.get(event.state, "bold yellow")
     lines = [(f"run {event.run_id} {event.state} in {time_text(event.seconds)}", style)]
-    if event.state == "succeeded" or not event.resume_command:
+    if event.state in {"succeeded", "held"} or not event.resume_command:
         return lines
     return [*lines, (f"go on with: {event.resume_command}", "")]
 

@@ -195,15 +195,16 @@ class _Run:
     def _outcome(self, session: Session, outcome: Outcome) -> RunResult:
         stopped = session.stop.ordinary.is_set()
         cancelled = stopped and not session.failures and outcome.state != "succeeded"
-        state: Literal["succeeded", "failed", "cancelled"] = (
-            "succeeded" if outcome.state == "succeeded" else "cancelled" if cancelled else "failed"
-        )
+        state: Literal["succeeded", "held", "failed", "cancelled"] = "cancelled" if cancelled else "failed"
+        if outcome.state in {"succeeded", "held"} and not cancelled:
+            state = "succeeded" if outcome.state == "succeeded" else "held"
         if state == "cancelled" and session.stop.reason.startswith("the pipeline's deadline"):
             state = "failed"
         self._finish(session, state, summary(outcome.outputs))
         first = session.failures[0][1] if session.failures else 1
         codes = {
             "succeeded": 0,
+            "held": 0,
             "cancelled": CANCELLED_EXIT_CODE,
             "failed": 2 if first == USER_ERROR_CODE else 1,
         }

@@ -14,16 +14,17 @@ from typing import Final, Literal
 
 from lakeloop.runners.process import ir
 
-State = Literal["succeeded", "cached", "reused", "skipped", "failed", "cancelled", "not_run"]
+State = Literal["succeeded", "cached", "reused", "skipped", "failed", "cancelled", "not_run", "held"]
 GOOD: Final[frozenset[str]] = frozenset({"succeeded", "cached", "reused", "skipped"})
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Names of tasks to start now and of tasks that will never run."""
+    """Names of tasks to start now, of tasks that will never run, and of tasks left for a resumed run."""
 
     start: tuple[str, ...]
     never: tuple[str, ...]
+    hold: tuple[str, ...] = ()
 
 
 def decide(
@@ -32,6 +33,7 @@ def decide(
     running: Collection[str],
     *,
     stopping: bool = False,
+    hold_before: Collection[str] = (),
 ) -> Decision:
     """What to do now.
 
@@ -40,18 +42,21 @@ def decide(
         ended: states of the tasks that ended.
         running: names of the tasks that run.
         stopping: whether the run is being cancelled; then only exit tasks start.
+        hold_before: names of tasks that a later resume starts; what depends on them, exit tasks too, waits with
+            them.
     """
     tolerated = {name for task in tasks.values() if task.when == "completed" for name in task.depends_on}
     tolerated -= {name for task in tasks.values() if is_exit_task(task) for name in task.depends_on}
-    broken = any(state not in GOOD and name not in tolerated for name, state in ended.items())
-    start: list[str] = []
-    never: list[str] = []
+    bad = {name for name, state in ended.items() if state not in GOOD and state != "held"}
+    broken = bool(bad - tolerated)
+    found: dict[str, list[str]] = {"start": [], "never": [], "hold": [], "wait": []}
     for name, task in tasks.items():
         if name in ended or name in running:
             continue
         verdict = _verdict(task, ended, halted=broken or stopping, stopping=stopping)
-        (start if verdict == "start" else never if verdict == "never" else []).append(name)
-    return Decision(tuple(start), tuple(never))
+        holds = name in hold_before or any(ended.get(before) == "held" for before in task.depends_on)
+        found["hold" if holds and verdict != "wait" and not broken else verdict].append(name)
+    return Decision(tuple(found["start"]), tuple(found["never"]), tuple(found["hold"]))
 
 
 def _verdict(task: ir.Task, ended: Mapping[str, State], *, halted: bool, stopping: bool) -> str:
@@ -77,7 +82,9 @@ def combine(states: Collection[State]) -> State:
         return "failed"
     if "cancelled" in states:
         return "cancelled"
-    return "failed" if "not_run" in states else "succeeded"
+    if "not_run" in states:
+        return "failed"
+    return "held" if "held" in states else "succeeded"
 
 
 def final_status(

@@ -55,8 +55,8 @@ class Demo:
         from tests.emulators.cai import client_package
         from tests.emulators.cai.experiments import MlflowExperiments
         from tests.emulators.cai.server import Emulator
-        from tests.emulators.cai.worker import OwnProcess
         from tests.emulators.cai.workbench import Workbench
+        from tests.emulators.cai.worker import OwnProcess
 
         home = self._folder / "project" / ".lakeloop"
         artifacts = MlflowExperiments(f"sqlite:///{home / 'mlflow.db'}")
@@ -97,12 +97,9 @@ class Demo:
         _title("What happened")
         self._lakeloop("cai", "status", USE_CASE)
         self._lakeloop("cai", "history", USE_CASE)
-        self._lakeloop("history", self._use_case_file())
+        self._lakeloop("history", USE_CASE)
         _title("The jobs are removed, the endpoint is stopped")
         self._lakeloop("cai", "destroy", USE_CASE, "--endpoint", "--yes")
-
-    def _use_case_file(self) -> str:
-        return USE_CASE
 
     def _run(self, *, expect: int) -> None:
         self._lakeloop("cai", "run", USE_CASE, "--rows", str(self._rows), expect=expect)
@@ -123,12 +120,12 @@ class Demo:
             print(f"--- {log.name}\n{log.read_text(encoding='utf-8', errors='replace')[-4000:]}", flush=True)
 
     def _served(self, emulator: Any) -> str:
-        """A real prediction, asked as any client asks: the model's access key and an API key."""
+        """A real prediction, asked as any client asks: with the model's access key and an API key."""
         import httpx
 
         (model,) = (m for m in emulator.workbench.models.values() if m["name"] == ENDPOINT)
-        row = json.loads((ROOT / "docs" / "guides" / "card_fraud_row.json").read_text(encoding="utf-8"))
-        request = {"dataframe_split": {"columns": ["lakeloop_row"], "data": [[json.dumps(row)]]}}
+        (row,) = self._rollouts()[0]["sample_request"]["rows"]
+        request = {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}
         answer = httpx.post(
             emulator.model_service_url,
             json={"accessKey": model["access_key"], "request": request},
@@ -138,6 +135,10 @@ class Demo:
         ).json()
         print(f"\nPOST modelservice/model -> {json.dumps(answer)}", flush=True)
         return str(answer["response"]["predictions"][0]["model_version"])
+
+    def _rollouts(self) -> list[dict[str, Any]]:
+        files = sorted((self._folder / "project" / ".lakeloop" / "journal").glob("*/rollout.json"))
+        return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 
 def _title(text: str) -> None:

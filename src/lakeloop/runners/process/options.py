@@ -71,7 +71,8 @@ class TaskResult:
 
     Attributes:
         state: succeeded; held (left for a resume); cached (an earlier run's outputs); reused (finished
-            before this run was resumed); skipped (a condition was false); failed; cancelled; not_run (a task before it failed).
+            before this run was resumed); skipped (a condition was false); failed; cancelled; not_run (a task before
+            it failed).
         seconds: wall time of all attempts in this process; 0 when nothing ran.
         attempts: how many processes were started for it, in all.
         outputs: parameter values, and the URI of each artifact.

@@ -2,10 +2,12 @@
 
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
 
@@ -13,17 +15,11 @@ from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
 from components.evaluate_model import champion as champions
 from components.evaluate_model import core
 from components.evaluate_model.evaluation import evaluation
+from components.evaluate_model.holdout import read_holdout
 from lakeloop import bootstrap
 from lakeloop.claiming import now_ms
 from lakeloop.domain.errors import LakeloopError
-from lakeloop.domain.feature_rows import (
-    SLICE_PREFIX,
-    FeatureRows,
-    Indices,
-    RowLayout,
-    read_rows,
-    split_by_time,
-)
+from lakeloop.domain.feature_rows import SLICE_PREFIX, FeatureRows, Floats, Indices, RowLayout
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.ledger import LedgerEvent, event_id
 from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
@@ -44,6 +40,15 @@ class Model:
     encoding: FeatureEncoding
 
 
+@dataclass(frozen=True)
+class Held:
+    """Rows of the newest range, which of them are held out in their total order, and all of its labels."""
+
+    rows: FeatureRows
+    holdout: Indices
+    labels: Floats
+
+
 def body(step: Step) -> None:
     """Leave verdict, decision and evaluation; a rejection consumes the range."""
     trained = step.read("training", TrainedModel)
@@ -56,38 +61,39 @@ def body(step: Step) -> None:
 def _evaluate(step: Step, trained: TrainedModel) -> tuple[Verdict, Evaluation]:
     tracker = bootstrap.run_tracker(step.settings)
     progress(f"reading the holdout of {trained.holdout_rows} rows")
-    rows, holdout = _holdout(step, trained)
+    held = _holdout(step, trained)
     with tempfile.TemporaryDirectory(prefix="lakeloop-") as scratch:
         challenger = _model(tracker.fetch(trained, Path(scratch)))
-    verdict, evaluated = _judge(step, trained, rows, holdout, challenger)
+    verdict, evaluated = _judge(step, trained, held, challenger)
     tracker.log_verdict(trained.mlflow_run_id, verdict)
     return verdict, evaluated
 
 
-def _holdout(step: Step, trained: TrainedModel) -> tuple[FeatureRows, Indices]:
-    """The newest range's rows, and which of them are held out, in their total order."""
+def _holdout(step: Step, trained: TrainedModel) -> Held:
     training_set, table = trained.lineage.training_set, step.use_case.table
     state = bootstrap.lake(step.settings).table_state(training_set.feature_table)
     present = {column.name for column in state.columns} if state else set()
     slices = [SLICE_PREFIX + gate.column for gate in step.use_case.gate.slices]
     extra = tuple(dict.fromkeys(name for name in slices if name in present))
     layout = RowLayout((table.event_time, *table.key), step.use_case.features, extra)
-    batches = bootstrap.lake(step.settings).read_batches(
-        training_set.feature_table,
-        training_set.feature_snapshot_id,
-        columns=layout.columns,
-        range_ids=[training_set.newest_range_id],
-    )
-    rows = read_rows(batches, layout, training_set.newest_rows)
-    newest = np.ones(len(rows), dtype=np.bool_)
-    holdout = split_by_time(rows.total_order(), newest, step.use_case.train.holdout.fraction).holdout
+
+    def read(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        return bootstrap.lake(step.settings).read_batches(
+            training_set.feature_table,
+            training_set.feature_snapshot_id,
+            columns=columns,
+            range_ids=[training_set.newest_range_id],
+        )
+
+    fraction = step.use_case.train.holdout.fraction
+    rows, holdout, labels = read_holdout(read, layout, training_set.newest_rows, fraction)
     if len(holdout) != trained.holdout_rows:
         raise LakeloopError(
             f"{len(holdout)} holdout rows, the training held out {trained.holdout_rows}",
             where=training_set.feature_table,
             fix="train again: the holdout must be the rows that were kept from the model",
         )
-    return rows, holdout
+    return Held(rows, holdout, labels)
 
 
 def _model(folder: Path) -> Model:
@@ -95,9 +101,8 @@ def _model(folder: Path) -> Model:
     return Model((folder / BOOSTER_FILE).read_bytes(), encoding)
 
 
-def _judge(
-    step: Step, trained: TrainedModel, rows: FeatureRows, holdout: Indices, challenger: Model
-) -> tuple[Verdict, Evaluation]:
+def _judge(step: Step, trained: TrainedModel, held: Held, challenger: Model) -> tuple[Verdict, Evaluation]:
+    rows, holdout = held.rows, held.holdout
     started, gate, seed = time.monotonic(), step.use_case.gate, step.use_case.train.seed
     matrix, labels = rows.encoder(challenger.encoding), rows.labels[holdout]
     progress(f"scoring the challenger on {len(holdout)} rows")
@@ -112,7 +117,7 @@ def _judge(
             name.removeprefix(SLICE_PREFIX): np.array(column.to_pylist(), dtype=object)[holdout]
             for name, column in zip(rows.extra.column_names, rows.extra.columns, strict=True)
         }
-        rate = core.label_rate_checks(step.use_case.expectations.label_rate, rows.labels)
+        rate = core.label_rate_checks(step.use_case.expectations.label_rate, held.labels)
         verdict = core.verdict(gate, core.Holdout(labels, slices), scored, champion, seed, rate)
     models = {"challenger": scored}
     if champion is not None and champion.scores is not None:

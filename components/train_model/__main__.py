@@ -11,9 +11,11 @@ from lakeloop.domain.lineage import CodeIdentity, Lineage, TrainingSet, run_key
 from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.trained_booster import Champion, TrainedBooster
 from lakeloop.domain.training import TrainedModel
+from lakeloop.domain.training_memory import refuse_too_large
 from lakeloop.runtime.claimant import claimant_of
 from lakeloop.runtime.code_digest import image_digest
 from lakeloop.runtime.libraries import libraries_here
+from lakeloop.runtime.memory import available_bytes
 from lakeloop.runtime.step import Step, progress, run_step
 
 
@@ -77,6 +79,7 @@ def _train(step: Step, training_set: TrainingSet) -> TrainedBooster:
     if step.use_case.train.engine == "spark":
         trainer = bootstrap.distributed_trainer(step.settings)
         return trainer.train(step.use_case, training_set, raw_columns, progress)
+    refuse_too_large(step.use_case, training_set, available_bytes())
     from components.train_model import core
 
     progress(f"reading {training_set.rows} rows of {training_set.feature_table}")

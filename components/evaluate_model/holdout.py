@@ -1,7 +1,6 @@
 """The holdout of a range, without the whole range in memory where it is large."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from lakeloop.domain.columns_in_use import columns_in_use
 from lakeloop.domain.ledger import watermark
 from lakeloop.domain.plan import Plan
 from lakeloop.domain.planner import plan_range
@@ -20,4 +23,5 @@ def plan_use_case(lake: Lake, ledger: Ledger, use_case: UseCase) -> Plan:
         LakeloopError: the catalog does not answer.
     """
     consumed = watermark(ledger.events(use_case.name, documents=False))
-    return plan_range(lake.table_state(use_case.table.name), consumed, use_case.snapshots)
+    state = lake.table_state(use_case.table.name)
+    return plan_range(state, consumed, use_case.snapshots, partial(columns_in_use, use_case))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
 from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
 from lakeloop.adapters.spark.publisher import SparkBatchPublisher
 from lakeloop.domain.batch import Batch, IngestResult
+from lakeloop.domain.columns_in_use import columns_in_use
 from lakeloop.domain.ledger import LedgerEvent, watermark
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.plan import Plan
@@ -101,7 +103,8 @@ class Landing:
         return sorted(value for batch in batches for value in batch.column(0).to_pylist())
 
     def plan(self) -> Plan:
-        return plan_range(self.state, watermark(self.ledger), self.use_case.snapshots)
+        in_use = partial(columns_in_use, self.use_case)
+        return plan_range(self.state, watermark(self.ledger), self.use_case.snapshots, in_use)
 
     def build(self, plan: Plan | None = None) -> TrainingSet:
         builder = SparkFeatureBuilder(self.spark_lake.settings, self.spark_lake.lake, self.spark_lake.spark)

@@ -11,6 +11,7 @@ import pytest
 
 from lakeloop.domain.errors import ConflictError, RefusedError, UserError
 from lakeloop.domain.lineage import TrainingSet
+from tests.integration.equality_deletes import delete_equal
 from tests.integration.landing import Landing, rows
 
 pytestmark = pytest.mark.spark
@@ -115,6 +116,26 @@ def test_deletes_by_policy(landing: Landing) -> None:
         landing.build()  # the row deleted before still stands in the rows of the first range
     landing.changes["train"] = {"window": {"policy": "last_n", "ranges": 2}}
     assert landing.feature_ids(landing.build()) == list(range(13, 24))
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_net_changes_past_delete_files(landing: Landing, version: int) -> None:
+    """Position deletes, deletion vectors and equality deletes: Iceberg's changelog knows none of them."""
+    landing.land("one", 0, 12)
+    landing.consume(landing.plan())
+    table = f"{landing.spark_lake.settings.catalog_name}.{landing.use_case.table.name}"
+    row_by_row = f"'format-version' = '{version}', 'write.delete.mode' = 'merge-on-read'"
+    landing.spark_lake.sql(
+        f"ALTER TABLE {table} SET TBLPROPERTIES ({row_by_row}, 'write.update.mode' = 'merge-on-read')"
+    )
+    landing.land("two", 12, 6)
+    landing.spark_lake.sql(f"DELETE FROM {table} WHERE id IN (0, 12)")  # noqa: S608
+    landing.spark_lake.sql(f"UPDATE {table} SET amount = 7 WHERE id = 3")  # noqa: S608
+    delete_equal(landing.spark_lake.spark, table, pa.table({"id": pa.array([1, 13], pa.int64())}))
+    landing.changes = {"snapshots": {"on_delete": "changelog", "on_overwrite": "changelog"}}
+    plan = landing.plan()
+    assert plan.action == "changelog"
+    assert landing.feature_ids(landing.build(plan)) == [3, 14, 15, 16, 17]
 
 
 def test_what_cannot_be_a_training_set(landing: Landing) -> None:

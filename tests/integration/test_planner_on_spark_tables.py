@@ -16,6 +16,7 @@ from lakeloop.domain.planner import plan_range
 from lakeloop.domain.schema_changes import column_keys
 from lakeloop.domain.snapshots import TableState
 from lakeloop.domain.use_case import SnapshotPolicy
+from tests.integration.equality_deletes import delete_equal
 
 pytestmark = pytest.mark.spark
 
@@ -131,6 +132,20 @@ def test_delete_by_row(table: SparkTable, version: int) -> None:
     table.sql("DELETE FROM {t} WHERE id = 1")
     plan = table.plan(mark)
     assert (plan.action, [s.operation for s in plan.snapshots]) == ("refuse", ["delete"])
+    assert table.plan(None).added_rows is None
+    assert table.ids() == [0, 2, 3]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_delete_by_equality(table: SparkTable, version: int) -> None:
+    """As Flink writes it: no data file is looked at."""
+    table.create(ROW_BY_ROW.format(version=version))
+    table.append(0, 4)
+    mark = table.consumed()
+    delete_equal(table.spark, f"{table.catalog}.{table.name}", pa.table({"id": pa.array([1], pa.int64())}))
+    plan = table.plan(mark)
+    assert (plan.action, [s.operation for s in plan.snapshots]) == ("refuse", ["delete"])
+    assert table.plan(mark, on_delete="rebuild").action == "rebuild"
     assert table.plan(None).added_rows is None
     assert table.ids() == [0, 2, 3]
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from lakeloop.cli.app import app
+from tests.integration.equality_deletes import delete_equal
 from tests.integration.landing import Landing, rows
 
 pytestmark = pytest.mark.spark
@@ -89,6 +91,44 @@ def test_positional_deletes_and_an_added_column(landing: Landing) -> None:
     extra = next(c for c in net["columns"] if c["name"] == "extra")
     assert (extra["before"], extra["after"]["count"]) == (None, 1)
     assert [c["name"] for c in show(landing, "--schema", "--at", first)["columns"]][-1] == "failed"
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_equality_deletes(landing: Landing, version: str) -> None:
+    """They hold for rows that were there before them, in whatever columns are shown; null equals null."""
+    landing.publish(landing.batch("one", rows(0, 9, amount="NA")))
+    first = sql(landing, f"ALTER TABLE TABLE_T SET TBLPROPERTIES ('format-version' = '{version}')")
+    name = f"{landing.spark_lake.settings.catalog_name}.{landing.use_case.table.name}"
+    twice = pa.table({"amount": pa.array([None, 5.5, 6.5]), "kind": ["a", "b", "b"]})
+    delete_equal(landing.spark_lake.spark, name, twice)
+    deleted = str(landing.state.current_snapshot_id)
+    net = show(landing, "--diff", f"{first}..{deleted}")
+    assert (net["rows"]["added"], net["rows"]["removed"]) == (0, 2)
+    assert [r["id"] for r in net["rows"]["removed_rows"]] == [0, 5], "6 is of the other kind"
+    shown = show(landing, "--at", deleted, "--rows", "20", "--columns", "id")["rows"]
+    assert [r["id"] for r in shown] == [1, 2, 3, 4, 6, 7, 8]
+    sql(landing, "INSERT INTO TABLE_T VALUES (5, TIMESTAMP'2025-01-01', 5.5, 'b', 0)")
+    assert landing.ids() == [1, 2, 3, 4, 5, 6, 7, 8], "a row that came later stays"
+    assert [s["operation"] for s in show(landing, "--snapshots")["snapshots"]].count("delete") == 1
+    sql(landing, "ALTER TABLE TABLE_T DROP COLUMN kind")
+    assert landing.ids() == [1, 2, 3, 4, 5, 6, 7, 8], "also by a column that is gone by now"
+
+
+def test_deletion_vectors(landing: Landing) -> None:
+    """Version 3 marks deleted rows in a Puffin file, one a data file, which the next delete replaces."""
+    first = str(landing.land("one", 0, 9).snapshot_id)
+    sql(
+        landing,
+        "ALTER TABLE TABLE_T SET TBLPROPERTIES ('format-version' = '3', 'write.delete.mode' = 'merge-on-read')",
+    )
+    once = sql(landing, "DELETE FROM TABLE_T WHERE id = 5")
+    twice = sql(landing, "DELETE FROM TABLE_T WHERE id IN (0, 8)")
+    assert landing.ids() == [1, 2, 3, 4, 6, 7]
+    net = show(landing, "--diff", f"{once}..{twice}")
+    assert [r["id"] for r in net["rows"]["removed_rows"]] == [0, 8]
+    assert show(landing, "--diff", f"{first}..{twice}")["rows"]["removed"] == 3
+    shown = show(landing, "--at", once, "--rows", "20")["rows"]
+    assert [r["id"] for r in shown] == [0, 1, 2, 3, 4, 6, 7, 8]
 
 
 def test_an_expired_snapshot_is_told(landing: Landing) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lakeloop.domain.history import added_rows, counted, described, is_harmless, row_effect, short, table_rows
 from lakeloop.domain.lost_watermark import lost_watermark
 from lakeloop.domain.plan import Action, Finding, Plan, Watermark
-from lakeloop.domain.schema_changes import ColumnKey, column_keys, schema_findings
+from lakeloop.domain.schema_changes import ColumnKey, InUse, column_keys, schema_findings
 from lakeloop.domain.snapshots import Ancestry, Snapshot, SnapshotRange, TableState, ancestry
 from lakeloop.domain.use_case import SnapshotPolicy
 
@@ -27,22 +27,26 @@ class _Case:
     watermark: Watermark | None
     policy: SnapshotPolicy
     history: Ancestry
+    in_use: InUse
 
 
-def plan_range(state: TableState | None, watermark: Watermark | None, policy: SnapshotPolicy) -> Plan:
+def plan_range(
+    state: TableState | None, watermark: Watermark | None, policy: SnapshotPolicy, in_use: InUse = frozenset
+) -> Plan:
     """What to read of a table since the watermark.
 
     Args:
         state: the table's current metadata; None where there is no table.
         watermark: the end of the last consumed range; None before the first training.
         policy: the use case's choices for histories that are not plain appends.
+        in_use: which columns the use case looks at; by default all.
 
     Returns:
         A plan with at least one reason. No metadata makes it raise.
     """
     if state is None:
         return _absent(watermark)
-    case = _Case(state, watermark, policy, ancestry(state))
+    case = _Case(state, watermark, policy, ancestry(state), in_use)
     if case.history.end == "corrupt":
         at = short(case.history.missing_id)
         return _answer(
@@ -87,7 +91,7 @@ def _recreated(state: TableState, watermark: Watermark, policy: SnapshotPolicy) 
 
 def _same_table(case: _Case, watermark: Watermark) -> Plan:
     known = _consumed_columns(case.state, watermark)
-    findings = schema_findings(known, column_keys(case.state.columns), case.policy)
+    findings = schema_findings(known, column_keys(case.state.columns), case.policy, case.in_use)
     since = _since(case.history, watermark.snapshot_id)
     if since is None:
         return _decide(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,8 @@ from lakeloop.domain.snapshots import Column
 from lakeloop.domain.use_case import SnapshotPolicy
 
 ColumnKey = tuple[int, str, str]
+InUse = Callable[[Collection[str]], Collection[str]]
+"""Column names -> those among them that a use case looks at."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class ColumnChange:
 
     kind: Literal["added", "dropped", "renamed", "retyped"]
     text: str
+    names: tuple[str, ...]
 
 
 def column_keys(columns: Iterable[Column]) -> tuple[ColumnKey, ...]:
@@ -37,16 +40,21 @@ def schema_changes(before: Iterable[ColumnKey], after: Iterable[ColumnKey]) -> l
 
 
 def schema_findings(
-    before: Sequence[ColumnKey], after: Sequence[ColumnKey], policy: SnapshotPolicy
+    before: Sequence[ColumnKey], after: Sequence[ColumnKey], policy: SnapshotPolicy, in_use: InUse = frozenset
 ) -> list[Finding]:
     """What the policy makes of the changes; empty where there is none.
 
-    Earlier rows show an added column as null and a dropped one not at all: features shift without a word.
+    Earlier rows show an added column as null and a dropped one not at all: features shift without a word. A column
+    that the use case looks at under neither name may change and go as it likes.
     """
     if not before:
         return [Finding(text="the schema of the last training is not known: changes since cannot be seen")]
+    used = in_use({name for _, name, _ in (*before, *after)})
     findings = []
     for change in schema_changes(before, after):
+        if change.kind != "added" and not set(change.names) & set(used):
+            findings.append(Finding(text=f"{change.text}, which the use case does not look at"))
+            continue
         allowed = policy.on_schema_change == "allow_added" and change.kind == "added"
         choice: Literal["refuse"] | None = None if allowed else "refuse"
         findings.append(Finding(text=change.text, choice=choice, setting="on_schema_change"))
@@ -55,11 +63,14 @@ def schema_findings(
 
 def _fate(old: tuple[str, str] | None, new: tuple[str, str] | None) -> list[ColumnChange]:
     if old is None or new is None:
-        added = [ColumnChange("added", f"column {new[0]!r} ({new[1]}) was added")] if new else []
-        return added + ([ColumnChange("dropped", f"column {old[0]!r} was dropped")] if old else [])
+        added = [ColumnChange("added", f"column {new[0]!r} ({new[1]}) was added", (new[0],))] if new else []
+        return added + ([ColumnChange("dropped", f"column {old[0]!r} was dropped", (old[0],))] if old else [])
     changes = []
     if old[0] != new[0]:
-        changes.append(ColumnChange("renamed", f"column {old[0]!r} was renamed to {new[0]!r}"))
+        changes.append(
+            ColumnChange("renamed", f"column {old[0]!r} was renamed to {new[0]!r}", (old[0], new[0]))
+        )
     if old[1] != new[1]:
-        changes.append(ColumnChange("retyped", f"column {new[0]!r} changed from {old[1]} to {new[1]}"))
+        text = f"column {new[0]!r} changed from {old[1]} to {new[1]}"
+        changes.append(ColumnChange("retyped", text, (old[0], new[0])))
     return changes

@@ -10,8 +10,8 @@ BYTES_A_ROW = 120
 BYTES_A_NUMBER = 8
 BYTES_A_TEXT = 48
 BYTES_A_RANGE = 50
-"""A row's order columns, sort and split; a feature's float32 and its quantised copy; texts as read. Measured: 243 bytes a
-row at the peak with 16 numbers, 260 with several ranges."""
+"""A row's order columns, sort and split; a feature's float32 and its quantised copy; texts as read. Measured: 243
+bytes a row at the peak with 16 numbers, 260 with several ranges."""
 
 
 def training_bytes(use_case: UseCase, training_set: TrainingSet) -> int:
@@ -43,9 +43,9 @@ def refuse_too_large(use_case: UseCase, training_set: TrainingSet, available_byt
     if available_bytes is None or needed <= available_bytes:
         return
     raise UserError(
-        f"{training_set.rows} rows of {len(use_case.features)} features take about {needed / 2**30:.1f} GiB to train on in"
-        f" one process, and {available_bytes / 2**30:.1f} GiB are free",
+        f"{training_set.rows} rows of {len(use_case.features)} features take about {needed / 2**30:.1f} GiB to train"
+        f" on in one process, and {available_bytes / 2**30:.1f} GiB are free",
         where="train.engine: local",
-        fix="set train.engine: spark and train.workers on a cluster that has the memory, choose a smaller train.window, or give"
-        " the step more memory; batch and features are kept, and `lakeloop run USE_CASE --no-batch` trains on them",
+        fix="set train.engine: spark and train.workers on a cluster that has the memory, choose a smaller train.window,"
+        " or give the step more memory; batch and features are kept: `lakeloop run USE_CASE --no-batch` trains on them",
     )

@@ -377,6 +377,23 @@ def test_a_changed_schema(change: str, policy: str, remembered: bool) -> None:
     assert answer.schema_id == 1
 
 
+@pytest.mark.parametrize("change", set(CHANGES) - {"added"})
+@pytest.mark.parametrize(("used", "action"), [({"id"}, "append-scan"), ({"id", "amount"}, "refuse")])
+def test_a_column_that_nobody_looks_at_may_change(change: str, used: set[str], action: str) -> None:
+    schemas = {0: COLUMNS, 1: CHANGES[change]}
+    state = table(snapshot("1", None), snapshot("2", "1"), schemas=schemas, current_schema_id=1)
+    policy = SnapshotPolicy(on_schema_change="allow_added")
+    answer = plan_range(state, consumed("1"), policy, lambda names: used & set(names))
+    assert answer.action == action
+    assert WORDS[change] in said(answer)
+
+
+def test_the_new_name_of_a_column_counts_as_well() -> None:
+    schemas = {0: COLUMNS, 1: CHANGES["renamed"]}
+    state = table(snapshot("1", None), snapshot("2", "1"), schemas=schemas, current_schema_id=1)
+    assert plan_range(state, consumed("1"), SnapshotPolicy(), lambda _: {"sum"}).action == "refuse"
+
+
 def test_a_reordered_schema_or_a_new_optional_flag_is_no_change() -> None:
     relaxed = (COLUMNS[1], COLUMNS[0].model_copy(update={"required": False}))
     state = table(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lakeloop.adapters.iceberg.equality_deletes import EqualityDeletes, PlannedFile, plan_files
 from lakeloop.domain.errors import LakeloopError
 
 if TYPE_CHECKING:
@@ -69,38 +70,31 @@ def stream(table: Table, snapshot_id: int, selected: Schema, filter_: Any) -> It
     Raises:
         LakeloopError: while it is read: a file is missing or broken.
     """
-
-    def plan() -> Iterable[Any]:
-        tasks: Iterable[Any] = table.scan(row_filter=filter_, snapshot_id=snapshot_id).plan_files()
-        return tasks
-
-    return stream_files(table, plan, selected, filter_)
+    return stream_files(table, lambda: plan_files(table, snapshot_id, filter_), selected, filter_)
 
 
 def stream_files(
-    table: Table, plan: Callable[[], Iterable[Any]], selected: Schema, filter_: Any
+    table: Table, plan: Callable[[], Iterable[PlannedFile]], selected: Schema, filter_: Any
 ) -> Iterator[pa.RecordBatch]:
     """The rows of planned files, each without what its delete files delete; an empty batch where there are none.
 
     Args:
         table: by pyiceberg.
-        plan: the scan tasks; asked for when the first batch is.
+        plan: the files; asked for when the first batch is.
         selected: columns of the batches.
         filter_: only these rows.
 
     Raises:
-        LakeloopError: while it is read: a file is missing or broken, or pyiceberg cannot read its deletes.
+        LakeloopError: while it is read: a file is missing or broken.
     """
     import pyarrow as pa
-    from pyiceberg.io.pyarrow import ArrowScan
 
-    target = _arrow_schema(selected)
-    arrow = ArrowScan(table.metadata, table.io, selected, filter_)
+    target, deletes = _arrow_schema(selected), EqualityDeletes(table, selected)
     empty = True
     # One file at a time: given all files, ArrowScan reads ahead without a limit.
     with readable(table):
-        for task in plan():
-            for batch in _file_batches(arrow, table, task):
+        for planned in plan():
+            for batch in _file_batches(table, planned, filter_, deletes):
                 empty = False
                 columns = [batch.column(f.name).cast(f.type) for f in target]
                 yield pa.RecordBatch.from_arrays(columns, schema=target)
@@ -119,15 +113,6 @@ def readable(table: Table) -> Iterator[None]:
             where=".".join(table.name()),
             fix="see whether the storage answers, or whether somebody removed files behind its back",
         ) from error
-    except (NotImplementedError, ValueError) as error:
-        if "equality delete" not in str(error):
-            raise
-        raise LakeloopError(
-            "the snapshot has equality deletes, which can only be read with Spark",
-            where=".".join(table.name()),
-            fix="compact it: CALL system.rewrite_data_files(table => ..., "
-            "options => map('delete-file-threshold', '1'))",
-        ) from error
 
 
 def _arrow_schema(selected: Schema) -> pa.Schema:
@@ -140,10 +125,13 @@ def _arrow_schema(selected: Schema) -> pa.Schema:
     return pa.schema([f.with_type(plain.get(f.type, f.type)) for f in fields])
 
 
-def _file_batches(arrow: Any, table: Table, task: Any) -> Iterator[pa.RecordBatch]:
+def _file_batches(
+    table: Table, planned: PlannedFile, filter_: Any, deletes: EqualityDeletes
+) -> Iterator[pa.RecordBatch]:
     # ArrowScan.to_record_batches would hold a whole file as a list; its own generator underneath streams.
-    from pyiceberg.io.pyarrow import _read_all_delete_files
+    from pyiceberg.io.pyarrow import ArrowScan, _read_all_delete_files
 
-    deletes = _read_all_delete_files(table.io, [task])
-    batches: Iterator[pa.RecordBatch] = arrow._record_batches_from_scan_tasks_and_deletes([task], deletes)  # noqa: SLF001
-    return batches
+    arrow: Any = ArrowScan(table.metadata, table.io, deletes.projection(planned.equality), filter_)
+    by_position = _read_all_delete_files(table.io, [planned.task])
+    for batch in arrow._record_batches_from_scan_tasks_and_deletes([planned.task], by_position):  # noqa: SLF001
+        yield deletes.left(batch, planned.equality) if planned.equality else batch

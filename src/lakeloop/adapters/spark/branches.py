@@ -64,6 +64,11 @@ class TableRefs:
         """The table's uuid."""
         return str(self._table.uuid())
 
+    def have_delete_files(self, snapshot_ids: Collection[str]) -> bool:
+        """Whether position deletes, deletion vectors or equality deletes hold at one of the snapshots."""
+        snapshots = [self._table.snapshot(int(snapshot_id)) for snapshot_id in snapshot_ids]
+        return any(not snapshot.deleteManifests(self._table.io()).isEmpty() for snapshot in snapshots)
+
     def may_hold(self, snapshot_id: str, column: str, low: int | str, high: int | str) -> bool:
         """Whether a file at the snapshot may have rows with `low <= column <= high`, by its column bounds alone."""
         expressions = self._jvm.org.apache.iceberg.expressions.Expressions

@@ -1,0 +1,36 @@
+"""Which columns of its table a use case looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lakeloop.domain.encoding import source_columns
+from lakeloop.domain.use_case import UseCase
+
+
+def columns_in_use(use_case: UseCase, names: Iterable[str]) -> frozenset[str]:
+    """Of the names, those that the use case declares, orders rows by, learns from, or checks.
+
+    Args:
+        use_case: with features, expectations and slices.
+        names: of a table's columns, of any of its schemas.
+    """
+    asked, table = use_case.expectations, use_case.table
+    named = {
+        table.event_time,
+        use_case.label.column,
+        *table.key,
+        *table.columns,
+        *asked.not_null,
+        *asked.unique,
+    }
+    named |= {
+        *asked.max_null_fraction,
+        *asked.ranges,
+        *asked.allowed,
+        *(s.column for s in use_case.gate.slices),
+    }
+    known = dict.fromkeys(names, "")
+    return frozenset(source_columns(use_case.features, known)) | frozenset(
+        name for name in known if name in named
+    )

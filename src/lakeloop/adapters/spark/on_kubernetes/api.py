@@ -18,7 +18,7 @@ from lakeloop.domain.errors import LakeloopError, UserError
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 30
 LOG_LINES, LOG_BYTES = 20, 8_192
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _NAMES = ("LAKELOOP_POD_NAME", "KFP_POD_NAME", "POD_NAME", "HOSTNAME")

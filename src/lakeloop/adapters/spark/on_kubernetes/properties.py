@@ -10,6 +10,7 @@ from lakeloop.adapters.spark.on_kubernetes.request import LABELS, SESSION_LABEL,
 from lakeloop.domain.spark_resources import Executors, SparkResources
 
 DRIVER_PORT, BLOCK_MANAGER_PORT = 7078, 7079
+API_TIMEOUT_MS = 60_000  # a busy API server is late more often than it is away
 _ALLOCATION_BATCH = 10
 _LEAST_SHUFFLE_PARTITIONS = 16
 _SLACK_SECONDS = 60
@@ -26,6 +27,8 @@ def client_properties(request: ExecutorRequest, pod_template_file: str) -> dict[
     return {
         **driver_address(request.driver.ip),
         "spark.submit.deployMode": "client",
+        f"{prefix}.driver.connectionTimeout": str(API_TIMEOUT_MS),
+        f"{prefix}.driver.requestTimeout": str(API_TIMEOUT_MS),
         f"{prefix}.namespace": request.driver.namespace,
         f"{prefix}.driver.pod.name": request.driver.name,
         f"{prefix}.executor.podNamePrefix": request.session,

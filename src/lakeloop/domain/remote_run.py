@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from lakeloop.domain.base import Frozen
 
@@ -22,7 +22,7 @@ class Submission(Frozen):
     name: str = Field(min_length=1, max_length=200)
     experiment: str
     pipeline: str = Field(description="Folder of pipelines/: retrain, ingest, tidy, replay.")
-    arguments: dict[str, str]
+    arguments: dict[str, JsonValue] = Field(description="Of the types that the pipeline declares.")
     description: str = ""
     keyed: bool = Field(default=False, description="Somebody else may be starting the run of this name, too.")
 

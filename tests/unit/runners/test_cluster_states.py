@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakeloop.adapters.kfp.pods import exit_status, newest_pod, own_lines, pod_problem
+from lakeloop.adapters.kfp.pods import exit_status, last_words, newest_pod, own_lines, pod_problem
 from lakeloop.adapters.kfp.states import remote_run, steps_of
 from lakeloop.domain.errors import LakeloopError, ServiceAwayError, UserError
 from lakeloop.domain.remote_run import RemoteRun, RemoteTask, StepLog
@@ -243,7 +243,10 @@ def test_the_newest_attempts_pod_is_found_by_the_nodes_path() -> None:
     found = newest_pod(pods, "fail")
     assert found is not None
     assert (found.name, found.attempt) == ("second", 2)
-    assert newest_pod(pods[:1], "fail").name == "driver"  # type: ignore[union-attr]
+    assert not found.prepares
+    driver = newest_pod(pods[:1], "fail")
+    assert driver is not None
+    assert (driver.name, driver.prepares) == ("driver", True)
     assert newest_pod(pods, "train-model") is None
 
 
@@ -309,6 +312,12 @@ def test_an_image_that_cannot_be_pulled_is_told_once() -> None:
         for r, m in (("ImagePullBackOff", back_off), ("ErrImagePull", failed))
     }
     assert told == {"the image lakeloop/train:0.1.0 cannot be pulled: no such host"}
+
+
+def test_a_drivers_last_words_are_told_and_nothing_else_of_it() -> None:
+    fatal = "F1125 09:44:27.576471      19 main.go:79] failed to resolve inputs: no output named x"
+    assert last_words(f"I1125 a\n{fatal}\n") == "KFP's driver: failed to resolve inputs: no output named x"
+    assert last_words('I1125 09:44:27.5 19 main.go:61] fine\n{\n  "a": 1\n}\n') == ""
 
 
 def test_the_launchers_line_tells_the_steps_own_exit_code() -> None:

@@ -23,6 +23,7 @@ _EXECUTOR = re.compile(r"^executor(?:\((\d+)\))?$")
 _EXIT_STATUS = re.compile(r"failed to execute component: exit status (\d+)")
 # Lines of KFP's launcher (glog) and of Argo's executor around the step's own.
 _FOREIGN = re.compile(r'^(?:[IWEF]\d{4} \d\d:\d\d:\d\d|time="[^"]*" level=|Error: exit status \d+$)')
+_FATAL = re.compile(r"^F\d{4} [^\]]*\] (.*)$", re.MULTILINE)
 _DUMP = re.compile(r'^\s*["{}\[\]]')
 """A line of the JSON that the launcher writes over several lines."""
 _IMAGE = re.compile(r'(?:image|reference) "([^"]+)"')
@@ -37,6 +38,8 @@ class StepPod:
     name: str
     attempt: int
     problem: str
+    prepares: bool
+    """Whether it is the step's driver."""
 
 
 class RunPods:
@@ -73,6 +76,9 @@ class RunPods:
         if found is None:
             return None
         text = self._tail(found.name, lines)
+        if found.prepares:
+            # What a driver logs is KFP's own: of interest only where it gave up.
+            return StepLog(attempt=1, lines=(), pod=found.name, problem=found.problem or last_words(text))
         code = exit_status(text)
         own = tuple(line for line in text.splitlines() if line.strip() and not _FOREIGN.match(line))
         return StepLog(
@@ -129,7 +135,7 @@ def newest_pod(pods: Iterable[dict[str, Any]], task: str) -> StepPod | None:
     if not attempts:
         return None
     attempt, _, pod = max(attempts, key=lambda a: (a[0], a[1]))
-    return StepPod(pod["metadata"]["name"], max(attempt, 1), pod_problem(pod))
+    return StepPod(pod["metadata"]["name"], max(attempt, 1), pod_problem(pod), prepares=attempt == 0)
 
 
 def pod_problem(pod: dict[str, Any]) -> str:
@@ -171,6 +177,12 @@ def own_lines(lines: Iterable[str], *, cut: bool) -> tuple[str, ...]:
         if line.strip() and not in_dump:
             found.append(line)
     return tuple(found)
+
+
+def last_words(log: str) -> str:
+    """Why KFP's driver gave up, by its last fatal line (glog); empty where it did not."""
+    found = _FATAL.findall(log)
+    return f"KFP's driver: {found[-1]}"[:400] if found else ""
 
 
 def exit_status(log: str) -> int | None:

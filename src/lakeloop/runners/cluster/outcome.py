@@ -37,7 +37,10 @@ def failures(followed: Followed, documents: Mapping[str, Any]) -> list[tuple[str
     found = []
     for task in failed(followed.run):
         log = followed.logs.get(task.task_id)
-        text = (log.error if log else "") or by_journal.get(task.name, "") or failure_text(task, log)
+        text = (log.error if log else "") or by_journal.get(task.name, "") or task.error
+        if not text and followed.run.state == "cancelled":
+            text = "stopped when the run was terminated"
+        text = text or failure_text(task, log)
         found.append((task.name, text))
     if not found and followed.run.state == "failed":
         found = [

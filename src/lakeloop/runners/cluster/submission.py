@@ -154,7 +154,7 @@ def notes_for_a_cluster(use_case: UseCase, arguments: Mapping[str, Any]) -> list
     notes = []
     if use_case.deployment.target == "local" and BATCH_OPTIONS in arguments:
         notes.append(
-            "deployment.target is local: the endpoint ends with the pod that starts it; see target kserve"
+            "deployment.target is local: on the cluster, LAKELOOP_DEPLOYMENT_TARGET has to say kserve or cai"
         )
     if use_case.source.kind == "files" and "://" not in use_case.source.path:
         notes.append(

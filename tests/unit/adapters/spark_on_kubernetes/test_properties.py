@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lakeloop.adapters.spark.on_kubernetes.api import driver_pod
 from lakeloop.adapters.spark.on_kubernetes.cluster import executor_request, sample_pod
 from lakeloop.adapters.spark.on_kubernetes.executor_pod import SCRATCH, pod_template
-from lakeloop.adapters.spark.on_kubernetes.properties import client_properties
+from lakeloop.adapters.spark.on_kubernetes.properties import client_properties, pulling
 from lakeloop.adapters.spark.on_kubernetes.request import DriverPod, ExecutorRequest, session_name
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.spark_resources import SparkResources
@@ -191,24 +191,30 @@ def test_the_driver_is_the_steps_container_not_the_sidecar() -> None:
     document = {
         "metadata": {"name": "p", "namespace": "kubeflow"},
         "spec": {
+            "imagePullSecrets": [{"name": "registry"}],
             "containers": [
                 {"name": "wait", "image": "argoexec"},
                 {
                     "name": "main",
                     "image": "lakeloop/spark:1",
+                    "imagePullPolicy": "Always",
                     "env": [
                         {"name": "A", "value": "1"},
                         {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
                         {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                     ],
                 },
-            ]
+            ],
         },
         "status": {"podIP": "10.0.0.1"},
     }
-    assert driver_pod(document, "1.1.1.1") == DriverPod(
-        "p", "kubeflow", "10.0.0.1", "lakeloop/spark:1", {"B": ("s", "k")}
+    found = driver_pod(document, "1.1.1.1")
+    assert found == DriverPod(
+        "p", "kubeflow", "10.0.0.1", "lakeloop/spark:1", {"B": ("s", "k")}, ("registry",), "Always"
     )
+    properties = pulling(found)
+    assert properties["spark.kubernetes.container.image.pullSecrets"] == "registry"
+    assert properties["spark.kubernetes.container.image.pullPolicy"] == "Always"
 
 
 def test_the_sample_pod_asks_for_what_an_executor_would() -> None:

@@ -9,7 +9,7 @@ from typing import cast
 from lakeloop.adapters.spark.on_kubernetes.api import Pods
 from lakeloop.adapters.spark.on_kubernetes.pods import ExecutorPod
 from lakeloop.adapters.spark.on_kubernetes.request import DriverPod, ExecutorRequest
-from lakeloop.adapters.spark.on_kubernetes.watch import WRITE_OFF_SECONDS, ExecutorWatch
+from lakeloop.adapters.spark.on_kubernetes.watch import KEPT_SECONDS, ExecutorWatch
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.spark_resources import SparkResources
 
@@ -56,7 +56,7 @@ def watch(
 
 
 def failed(name: str) -> ExecutorPod:
-    return ExecutorPod(name, "failed", "OOMKilled", exit_code=137, memory_limit="900Mi", written_off=True)
+    return ExecutorPod(name, "failed", "OOMKilled", exit_code=137, memory_limit="900Mi")
 
 
 def waited(watching: ExecutorWatch) -> None:
@@ -66,29 +66,23 @@ def waited(watching: ExecutorWatch) -> None:
     watching._look_once()
 
 
-def test_a_lost_executor_is_told_and_removed_and_ends_nothing_by_itself() -> None:
-    pods, said = (
-        ScriptedPods(
-            failed("e-1"), ExecutorPod("e-2", "running"), ExecutorPod("e-3", "succeeded", written_off=True)
-        ),
-        list[str](),
-    )
+def test_a_lost_executor_is_told_and_ends_nothing_by_itself() -> None:
+    pods, said = ScriptedPods(failed("e-1"), ExecutorPod("e-2", "running")), list[str]()
     watching = watch(pods, said.append)
     watching._look_once()
-    assert sorted(pods.removed) == ["e-1", "e-3"]
     assert "e-1 was lost: killed for using more memory than its limit (900Mi)" in said[0]
     assert "last words of e-1" in said[0]
     assert watching.explained(LakeloopError("[DIVIDE_BY_ZERO] Division by zero")) is None
 
 
-def test_an_ended_pod_stays_until_spark_has_seen_its_end() -> None:
-    pods = ScriptedPods(ExecutorPod("e-1", "succeeded"))
+def test_ended_pods_go_when_spark_had_time_to_see_their_end() -> None:
+    pods = ScriptedPods(failed("e-1"), ExecutorPod("e-2", "running"), ExecutorPod("e-3", "succeeded"))
     watching = watch(pods)
     watching._look_once()
     assert pods.removed == []
-    watching._ended_at["e-1"] -= WRITE_OFF_SECONDS + 1
+    watching._ended_at = {name: at - KEPT_SECONDS - 1 for name, at in watching._ended_at.items()}
     watching._look_once()
-    assert pods.removed == ["e-1"]
+    assert pods.removed == ["e-1", "e-3"]
 
 
 def test_the_step_ends_with_the_schedulers_message() -> None:

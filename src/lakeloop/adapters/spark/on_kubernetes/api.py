@@ -148,7 +148,8 @@ def own_pod(environment: Mapping[str, str] = os.environ) -> tuple[DriverPod, Pod
 
 def driver_pod(document: Mapping[str, Any], ip: str) -> DriverPod:
     """A pod document -> the driver: its step's container tells the image and which variables are secrets."""
-    metadata, containers = document["metadata"], document["spec"]["containers"]
+    metadata, spec = document["metadata"], document["spec"]
+    containers = spec["containers"]
     container = next((c for c in containers if c["name"] in _STEP_CONTAINERS), containers[0])
     references = {
         entry["name"]: entry["valueFrom"]["secretKeyRef"]
@@ -161,6 +162,8 @@ def driver_pod(document: Mapping[str, Any], ip: str) -> DriverPod:
         ip=(document.get("status") or {}).get("podIP") or ip,
         image=container["image"],
         secret_env={name: (reference["name"], reference["key"]) for name, reference in references.items()},
+        pull_secrets=tuple(secret["name"] for secret in spec.get("imagePullSecrets") or []),
+        pull_policy=container.get("imagePullPolicy") or "IfNotPresent",
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-INACTIVE_LABEL = "spark-exec-inactive"
 OOM_KILLED, JAVA_OUT_OF_MEMORY_EXIT = "OOMKilled", 52  # the second: `SparkExitCode.OOM`
 Phase = Literal["pending", "running", "succeeded", "failed", "deleting"]
 
@@ -22,7 +21,6 @@ class ExecutorPod:
         message: the sentence with the reason: the scheduler's, the kubelet's.
         exit_code: of the container, once it ended.
         memory_limit: as declared, e.g. `1434Mi`.
-        written_off: whether Spark has seen its end, and labelled it.
     """
 
     name: str
@@ -31,7 +29,6 @@ class ExecutorPod:
     message: str = ""
     exit_code: int | None = None
     memory_limit: str = ""
-    written_off: bool = False
 
     @property
     def ended(self) -> bool:
@@ -55,7 +52,6 @@ def executor_pod(document: Mapping[str, Any]) -> ExecutorPod:
         message=" ".join(str(told.get("message") or "").split()),
         exit_code=ended.get("exitCode"),
         memory_limit=str(limit),
-        written_off=(metadata.get("labels") or {}).get(INACTIVE_LABEL) == "true",
     )
 
 

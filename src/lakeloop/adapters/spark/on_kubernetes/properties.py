@@ -6,7 +6,7 @@ Names: Spark 4.1, "Running Spark on Kubernetes" and "Dynamic resource allocation
 from __future__ import annotations
 
 from lakeloop.adapters.spark.on_kubernetes.executor_pod import CONTAINER
-from lakeloop.adapters.spark.on_kubernetes.request import LABELS, SESSION_LABEL, ExecutorRequest
+from lakeloop.adapters.spark.on_kubernetes.request import LABELS, SESSION_LABEL, DriverPod, ExecutorRequest
 from lakeloop.domain.spark_resources import Executors, SparkResources
 
 DRIVER_PORT, BLOCK_MANAGER_PORT = 7078, 7079
@@ -33,7 +33,7 @@ def client_properties(request: ExecutorRequest, pod_template_file: str) -> dict[
         f"{prefix}.driver.pod.name": request.driver.name,
         f"{prefix}.executor.podNamePrefix": request.session,
         f"{prefix}.executor.container.image": request.image,
-        f"{prefix}.container.image.pullPolicy": request.pull_policy,
+        **pulling(request.driver),
         f"{prefix}.executor.podTemplateFile": pod_template_file,
         f"{prefix}.executor.podTemplateContainerName": CONTAINER,
         **labels(request.session),
@@ -53,6 +53,13 @@ def driver_address(ip: str) -> dict[str, str]:
         "spark.driver.port": str(DRIVER_PORT),
         "spark.blockManager.port": str(BLOCK_MANAGER_PORT),
     }
+
+
+def pulling(driver: DriverPod) -> dict[str, str]:
+    """Executors' images are pulled as the step's was."""
+    prefix = "spark.kubernetes.container.image"
+    policy = {f"{prefix}.pullPolicy": driver.pull_policy}
+    return policy | ({f"{prefix}.pullSecrets": ",".join(driver.pull_secrets)} if driver.pull_secrets else {})
 
 
 def labels(session: str) -> dict[str, str]:

@@ -25,6 +25,8 @@ class DriverPod:
         ip: where executors reach the driver.
         image: of this process' container.
         secret_env: environment variables that come from Secrets here, as name -> (Secret, key).
+        pull_secrets: names of the Secrets that its images are pulled with.
+        pull_policy: of this process' container.
     """
 
     name: str
@@ -32,6 +34,8 @@ class DriverPod:
     ip: str
     image: str
     secret_env: dict[str, tuple[str, str]] = field(default_factory=dict)
+    pull_secrets: tuple[str, ...] = ()
+    pull_policy: str = "IfNotPresent"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,6 @@ class ExecutorRequest:
         tasks: how many tasks must run at once (barrier stages); None lets the number follow the load.
         env: environment variables, none of them secret.
         secret_env: environment variables by reference, name -> (Secret, key).
-        pull_policy: of the image.
     """
 
     session: str
@@ -56,7 +59,6 @@ class ExecutorRequest:
     tasks: int | None = None
     env: dict[str, str] = field(default_factory=dict)
     secret_env: dict[str, tuple[str, str]] = field(default_factory=dict)
-    pull_policy: str = "IfNotPresent"
 
     def __post_init__(self) -> None:
         """Refuse tasks that the declared bound has no room for.

@@ -25,7 +25,7 @@ from lakeloop.domain.errors import LakeloopError, UserError
 POLL_SECONDS = 1.0
 END_TIMEOUT_SECONDS = 20
 GRACE_SECONDS = 5
-WRITE_OFF_SECONDS = 30
+KEPT_SECONDS = 10
 
 
 class ExecutorWatch:
@@ -105,9 +105,9 @@ class ExecutorWatch:
         if pod.phase == "failed" and pod.name not in self._losses:
             self._losses[pod.name] = Loss(pod, self._pods.log_tail(pod.name))
             self._say(f"executor {pod.name} was lost: {loss_text(self._losses[pod.name])}")
-        # Spark looks the pod up to label it, and stumbles over one that is gone.
+        # Spark, too, looks at ended pods, to label them, and stumbles over one that is gone.
         ended_at = self._ended_at.setdefault(pod.name, time.monotonic())
-        if pod.written_off or time.monotonic() - ended_at > WRITE_OFF_SECONDS:
+        if time.monotonic() - ended_at > KEPT_SECONDS:
             self._pods.delete(pod.name)
 
     def _judge(self, pods: list[ExecutorPod]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lakeloop.domain.encoding import source_columns
 from lakeloop.domain.use_case import UseCase
 
 
@@ -15,6 +14,8 @@ def columns_in_use(use_case: UseCase, names: Iterable[str]) -> frozenset[str]:
         use_case: with features, expectations and slices.
         names: of a table's columns, of any of its schemas.
     """
+    from lakeloop.domain.encoding import source_columns  # loads Arrow: a plan asks only where columns changed
+
     asked, table = use_case.expectations, use_case.table
     named = {
         table.event_time,

@@ -49,9 +49,10 @@ def schema_findings(
     """
     if not before:
         return [Finding(text="the schema of the last training is not known: changes since cannot be seen")]
-    used = in_use({name for _, name, _ in (*before, *after)})
+    changes = schema_changes(before, after)
+    used = in_use({name for _, name, _ in (*before, *after)}) if changes else ()
     findings = []
-    for change in schema_changes(before, after):
+    for change in changes:
         if change.kind != "added" and not set(change.names) & set(used):
             findings.append(Finding(text=f"{change.text}, which the use case does not look at"))
             continue

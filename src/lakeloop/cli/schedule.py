@@ -20,7 +20,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Change it.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Also delete what is declared no longer.")]
 
 commands = typer.Typer(
-    help="Recurring runs on Kubeflow Pipelines, declared in conf/schedules/*.yaml (or LAKELOOP_SCHEDULES).",
+    help="Recurring runs on Kubeflow Pipelines, declared in conf/schedules/*.yaml (or LAKELOOP_SCHEDULES)."
+    "\n\n\b\n  lakeloop schedule list\n  lakeloop schedule apply\n  lakeloop schedule apply --yes",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lakeloop.domain.use_case import START_SECONDS, Target, UseCase
+from lakeloop.domain.use_case import START_SECONDS, Deployment, Target, UseCase
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -182,12 +182,21 @@ def deployer(settings: Settings, use_case: UseCase, tell: Callable[[str], None] 
 
         return KServeDeployer(settings, how.pods, seconds, tell)
     if target == "cai":
-        from lakeloop.adapters.cai.deployer import CaiDeployer
-
-        return CaiDeployer(workbench_api(tell), how.cai, serving_models(settings))
+        return _workbench_deployer(settings, how, tell)
     from lakeloop.adapters.local.deployer import LocalDeployer
 
     return LocalDeployer(settings, how.port, seconds)
+
+
+def _workbench_deployer(settings: Settings, how: Deployment, tell: Callable[[str], None]) -> Deployer:
+    api, models = workbench_api(tell), serving_models(settings)
+    if how.cai.strategy == "blue_green":
+        from lakeloop.adapters.cai.blue_green import BlueGreenDeployer
+
+        return BlueGreenDeployer(api, how.cai, models, settings, how.port)
+    from lakeloop.adapters.cai.deployer import CaiDeployer
+
+    return CaiDeployer(api, how.cai, models)
 
 
 def workbench_api(tell: Callable[[str], None]) -> Api:

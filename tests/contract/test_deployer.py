@@ -9,18 +9,21 @@ from typing import Any
 
 import pytest
 
+from lakeloop.adapters.cai.blue_green import BlueGreenDeployer
 from lakeloop.adapters.kserve.deployer import KServeDeployer
 from lakeloop.adapters.local.deployer import LocalDeployer
 from lakeloop.adapters.memory.deployer import MemoryDeployer
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.rollout import Candidate
+from lakeloop.domain.workbench import Canary
 from lakeloop.ports.deployer import Deployer
 from lakeloop.serving.model import load
 from lakeloop.serving.rows import parse_request
 from lakeloop.settings import Settings
 from tests.e2e.endpoint_place import endpoint_place
-from tests.emulators.cai.testing import SPEC, deployer_of, emulated
+from tests.emulators.cai.server import Emulator
+from tests.emulators.cai.testing import SPEC, FolderServingModels, api_of, deployer_of, emulated
 from tests.fakes.models import ROWS, SNAPSHOT, candidate, model_folder
 
 ENDPOINT = "card-fraud"
@@ -44,6 +47,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Candida
         "local",
         "cai-registry",
         "cai-project_files",
+        "cai-blue_green",
         pytest.param("kserve", marks=pytest.mark.e2e),
     ]
 )
@@ -56,14 +60,23 @@ def deployer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deploye
             yield KServeDeployer(place.settings, ModelPods(), tell=print)
         return
     if request.param.startswith("cai-"):
-        spec = SPEC.model_copy(update={"model_from": request.param.removeprefix("cai-")})
         with emulated(tmp_path) as emulator:
-            yield deployer_of(emulator, spec)
+            yield (workbench := workbench_deployer(emulator, request.param.removeprefix("cai-")))
             assert emulator.refused == []
+            workbench.stop(ENDPOINT)
         return
     local = LocalDeployer(Settings(home=tmp_path))
     yield local
     local.stop(ENDPOINT)
+
+
+def workbench_deployer(emulator: Emulator, kind: str) -> Deployer:
+    if kind != "blue_green":
+        return deployer_of(emulator, SPEC.model_copy(update={"model_from": kind}))
+    spec = SPEC.model_copy(update={"canary": Canary(weights=(50, 100), step_seconds=0)})
+    settings = Settings(home=emulator.workbench.folder / "home")
+    models = FolderServingModels(emulator.workbench.folder / "experiments")
+    return BlueGreenDeployer(api_of(emulator), spec, models, settings)
 
 
 def roll_out(deployer: Deployer, model: Candidate) -> str:

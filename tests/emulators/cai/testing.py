@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from lakeloop.adapters.cai.api import Api
 from lakeloop.adapters.cai.connection import Connection
@@ -57,7 +59,9 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulator]:
         site = str(client_package.installed(emulator.url))
         if site not in sys.path:
             sys.path.insert(0, site)
-        yield emulator
+        path = os.pathsep.join([site, *filter(None, [os.environ.get("PYTHONPATH", "")])])
+        with mock.patch.dict(os.environ, {"PYTHONPATH": path}):  # for processes that are started inside
+            yield emulator
 
 
 def connection_to(emulator: Emulator, **changes: Any) -> Connection:

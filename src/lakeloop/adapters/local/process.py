@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +66,26 @@ class ServerProcess:
         record = self._record() if self.alive() else {}
         return int(record["port"]) if "port" in record else None
 
-    def start(self, module: str, options: Sequence[str], timeout_seconds: float) -> int:
+    def start(
+        self,
+        module: str,
+        options: Sequence[str],
+        timeout_seconds: float,
+        variables: Mapping[str, str] | None = None,
+    ) -> int:
         """Start it, or find it running; its port, once it listens.
+
+        Args:
+            module: to run.
+            options: its command line.
+            timeout_seconds: until it listens.
+            variables: beside the few that every server gets.
 
         Raises:
             LakeloopError: it ended at start, or did not listen in time; shows the end of its log.
         """
         if not self.alive():
-            self._spawn(module, options)
+            self._spawn(module, options, variables or {})
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             port = self.port()
@@ -120,7 +132,7 @@ class ServerProcess:
         for file in (self.port_file, self._pid_file, self.log_file, self._lock_file):
             file.unlink(missing_ok=True)
 
-    def _spawn(self, module: str, options: Sequence[str]) -> None:
+    def _spawn(self, module: str, options: Sequence[str], variables: Mapping[str, str]) -> None:
         self._lock_file.parent.mkdir(parents=True, exist_ok=True)
         with self._lock_file.open("ab") as lock, self.log_file.open("wb") as log:
             if not wait_until(lambda: _locked(lock), 5.0):
@@ -134,7 +146,7 @@ class ServerProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=self._lock_file.parent,
-                env=_environment(),
+                env={**variables, **_environment()},
                 pass_fds=[lock.fileno()],
             )
         _CHILDREN[child.pid] = child

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol
 
 import httpx
 
@@ -38,6 +38,24 @@ _NOT_ANSWERED = (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTim
 Headers = list[tuple[bytes, bytes]]
 
 
+class Sender(Protocol):
+    """Sends requests to backends by URL, and counts them."""
+
+    async def send(
+        self, url: str, method: str, target: bytes, headers: Headers, body: bytes, /
+    ) -> tuple[int, bytes, Headers]:
+        """One request; raises httpx.TransportError where the backend did not answer."""
+
+    def counts(self, url: str) -> dict[str, Any]:
+        """Of a backend, for /gateway/status."""
+
+    def in_flight(self) -> dict[str, int]:
+        """Requests under way by URL."""
+
+    async def keep(self, urls: Collection[str]) -> None:
+        """What is routed now."""
+
+
 class TooLarge(Exception):  # noqa: N818 - answered with 413
     """The request's body is over the limit."""
 
@@ -45,8 +63,9 @@ class TooLarge(Exception):  # noqa: N818 - answered with 413
 class Gateway:
     """ASGI application. `/gateway/...` is its own; everything else goes to a backend."""
 
-    def __init__(self, endpoint: str, routes: RoutesSource) -> None:
-        self._endpoint, self._routes, self._backends = endpoint, routes, Backends()
+    def __init__(self, endpoint: str, routes: RoutesSource, backends: Sender | None = None) -> None:
+        self._endpoint, self._routes = endpoint, routes
+        self._backends: Sender = backends or Backends()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """One request."""

@@ -12,6 +12,7 @@ class Traffic(Frozen):
 
     answered: int = 0
     failed: int = 0
+    problem: str = ""
     scored: int = 0
     score_sum: float = 0.0
     p95_ms: float = 0.0
@@ -23,6 +24,7 @@ class Traffic(Frozen):
         return Traffic(
             answered=self.answered - before.answered,
             failed=self.failed - before.failed,
+            problem=self.problem,
             scored=self.scored - before.scored,
             score_sum=self.score_sum - before.score_sum,
             p95_ms=self.p95_ms,
@@ -51,7 +53,7 @@ def canary_problems(old: Traffic, new: Traffic, limits: Canary) -> list[str]:
     """
     problems: list[str] = []
     if new.error_rate > old.error_rate + limits.max_error_rate:
-        problems.append(f"{new.failed} of its {new.answered + new.failed} requests failed")
+        problems.append(f"{new.failed} of its {new.answered + new.failed} requests failed ({new.problem})")
     allowed = max(limits.latency_floor_ms, old.p95_ms * limits.max_latency_ratio)
     if new.answered and old.answered and new.p95_ms > allowed:
         problems.append(

@@ -48,10 +48,13 @@ class Workbench:
         durations: Durations | None = None,
         worker: type = InProcess,
         keeps_notes: bool = True,
+        busy_seconds: float | None = None,
     ) -> None:
         self.folder, self.clock, self.artifacts = folder, Clock(speed), artifacts
         self.durations, self._worker = durations or Durations(), worker
         self.keeps_notes = keeps_notes
+        # Not below five seconds, however fast the clock: models here are as fast as in the world.
+        self.busy_seconds = busy_seconds or max(self.clock.real(BUSY_SECONDS), 5.0)
         self.project_id, self.project_folder = "aaaa-bbbb-cccc-dddd", folder / "project"
         self.project_folder.mkdir(parents=True, exist_ok=True)
         self.api_key, self.application_key = f"v2.{secrets.token_hex(16)}", f"app.{secrets.token_hex(16)}"
@@ -290,8 +293,7 @@ class Workbench:
         deployment = self._made("deployment", {**fields, "_stopped": None, "_request": body})
         self.deployments[deployment["id"]] = deployment
         worker = self._worker(self.folder / "images" / build_id, dict(body.get("environment") or {}))
-        busy = self.clock.real(BUSY_SECONDS)
-        self.replicas[deployment["id"]] = Replicas(worker, deployment["replicas"], busy)
+        self.replicas[deployment["id"]] = Replicas(worker, deployment["replicas"], self.busy_seconds)
         self.replicas[deployment["id"]].start()
         return self.deployment(build_id, deployment["id"])
 

@@ -29,9 +29,14 @@ class Counted:
     under_way: int = 0
     answered: int = 0
     failed: int = 0
+    problem: str = ""
     scored: int = 0
     score_sum: float = 0.0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+
+    def fail(self, problem: str) -> None:
+        """One request failed here; another model may yet answer it."""
+        self.failed, self.problem = self.failed + 1, problem
 
     def p95_ms(self) -> float:
         """95th percentile of the last latencies."""
@@ -87,10 +92,10 @@ class WorkbenchBackends:
             if INVALID in error.problem:
                 text = error.problem.partition(INVALID)[2].strip("'\"[]")
                 return 422, json.dumps({"error": text}).encode(), _JSON
-            counted.failed += 1
+            counted.fail(error.problem)
             raise httpx.RemoteProtocolError(error.problem) from error
-        except httpx.TransportError:
-            counted.failed += 1
+        except httpx.TransportError as error:
+            counted.fail(f"{type(error).__name__}: {error}")
             raise
         counted.answered += 1
         counted.scored += len(answer["scores"])
@@ -134,6 +139,7 @@ class WorkbenchBackends:
             "in_flight": counted.under_way,
             "answered": counted.answered,
             "failed": counted.failed,
+            "problem": counted.problem,
             "scored": counted.scored,
             "score_sum": counted.score_sum,
             "p95_ms": round(counted.p95_ms(), 3),

@@ -138,6 +138,13 @@ def pipeline_service(settings: Settings, pipeline_file: Callable[[str], Path]) -
     return KfpPipelines(settings, pipeline_file)
 
 
+def job_service(settings: Settings) -> PipelineService:
+    """Runs as Jobs of Kubernetes, without Kubeflow Pipelines."""
+    from lakeloop.adapters.kubernetes_jobs.runs import KubernetesJobs
+
+    return KubernetesJobs(settings)
+
+
 def submitter(settings: Settings, pipeline_file: Callable[[str], Path]) -> Submitter:
     """Where a trigger starts runs: Kubeflow Pipelines."""
     from lakeloop.adapters.kfp.runs import KfpPipelines

@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     kfp_service_account: str = Field(default="lakeloop-steps", description="The steps' service account.")
     kfp_ui_url: str = Field(default="", description="Address of the Kubeflow Pipelines web page, for links.")
     kfp_token_file: Path | None = Field(default=None, description="File with a bearer token for the API.")
+    job_namespace: str = Field(
+        default="lakeloop", description="Where `submit --on kubernetes-job` makes Jobs."
+    )
+    job_image: str = Field(
+        default="lakeloop/distributed:0.1.0", description="Image of such a Job: Spark, training, reporting."
+    )
     kfp_ca_file: Path | None = Field(default=None, description="Certificate authorities of `kfp_host`.")
     deployment_target: Literal["", "local", "kserve", "cai"] = Field(
         default="", description="Goes before `deployment.target` of every use case. Empty: theirs."

@@ -13,6 +13,7 @@ from lakeloop.cli import (
     retire,
     rollback,
     run,
+    run_submission,
     runs,
     schedule,
     serve,
@@ -46,5 +47,5 @@ app = typer.Typer(
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show)
 _ENDPOINT = (rollback, promote, retire, serve, stop)
-for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, spark_application, cai):
+for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, run_submission, spark_application, cai):
     module.register(app)

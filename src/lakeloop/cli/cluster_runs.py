@@ -13,15 +13,33 @@ if TYPE_CHECKING:
 JOURNAL_SECONDS = 20.0
 
 
-def service_of(settings: Settings) -> PipelineService:
-    """Kubeflow Pipelines, sent the committed pipelines."""
+CLUSTER, JOB = "cluster", "kubernetes-job"
+
+
+def service_of(settings: Settings, on: str = CLUSTER) -> PipelineService:
+    """Kubeflow Pipelines, sent the committed pipelines; or Jobs of Kubernetes, which run them.
+
+    Raises:
+        UserError: there is no such place.
+    """
     from lakeloop import bootstrap
     from lakeloop.cli.pipeline_files import pipeline_file
+    from lakeloop.domain.errors import UserError
 
+    if on == JOB:
+        return bootstrap.job_service(settings)
+    if on != CLUSTER:
+        raise UserError(
+            f"{on!r} is no place to submit to",
+            where="--on",
+            fix=f"use {CLUSTER} or {JOB}; on this machine it is `lakeloop run`",
+        )
     return bootstrap.pipeline_service(settings, pipeline_file)
 
 
-def follow_and_tell(service: PipelineService, settings: Settings, run_id: str, *, as_json: bool) -> int:
+def follow_and_tell(
+    service: PipelineService, settings: Settings, run_id: str, on: str, *, as_json: bool
+) -> int:
     """Follow the run, tell how it ended; the exit code."""
     from lakeloop.cli import output
     from lakeloop.runners.cluster import Following, follow
@@ -30,24 +48,29 @@ def follow_and_tell(service: PipelineService, settings: Settings, run_id: str, *
     following = Following(
         service=service,
         listener=default_listener(),
-        log_command=lambda task: log_command(run_id, task),
-        again=f"{output.program()} follow {run_id}",
+        log_command=lambda task: log_command(run_id, task, on),
+        again=f"{output.program()} follow {run_id}{elsewhere(on)}",
         say=output.say,
     )
     try:
         followed = follow(following, run_id)
     except KeyboardInterrupt:
-        output.say(f"end it with: {output.program()} terminate {run_id}")
+        output.say(f"end it with: {output.program()} terminate {run_id}{elsewhere(on)}")
         return 130
     documents = journal_documents(settings, run_id)
-    return _tell(service, followed, documents, as_json=as_json)
+    return _tell(service, followed, documents, on, as_json=as_json)
 
 
-def log_command(run_id: str, task: str) -> str:
+def elsewhere(on: str) -> str:
+    """The option that names another place than the default."""
+    return "" if on == CLUSTER else f" --on {on}"
+
+
+def log_command(run_id: str, task: str, on: str) -> str:
     """Shows a step's whole log."""
     from lakeloop.cli.output import program
 
-    return f"{program()} logs {run_id} --on cluster --step {task}"
+    return f"{program()} logs {run_id} --on {on} --step {task}"
 
 
 def journal_documents(settings: Settings, run_id: str) -> dict[str, Any]:
@@ -77,7 +100,9 @@ def _read_journal(settings: Settings, run_id: str, found: dict[str, Any], proble
         problems.append(str(error))
 
 
-def _tell(service: PipelineService, followed: Followed, documents: dict[str, Any], *, as_json: bool) -> int:
+def _tell(
+    service: PipelineService, followed: Followed, documents: dict[str, Any], on: str, *, as_json: bool
+) -> int:
     from lakeloop.cli import output
     from lakeloop.cli.summary import summary_lines
     from lakeloop.runners.cluster.changes import task_documents
@@ -91,7 +116,11 @@ def _tell(service: PipelineService, followed: Followed, documents: dict[str, Any
         output.as_json({**head, "link": link, "tasks": task_documents(run), "failures": failed, **documents})
         return code
     output.data(f"\n{run.name}: run {run.run_id} {run.state}")
-    for line in [*summary_lines(documents), *_failure_lines(followed, documents), *_next(run.run_id, code)]:
+    for line in [
+        *summary_lines(documents),
+        *_failure_lines(followed, documents),
+        *_next(run.run_id, code, on),
+    ]:
         output.data(line)
     return code
 
@@ -102,7 +131,7 @@ def _failure_lines(followed: Followed, documents: dict[str, Any]) -> list[str]:
     return [f"  {'failed':<11} {step}: {error}" for step, error in failures(followed, documents)]
 
 
-def _next(run_id: str, code: int) -> list[str]:
+def _next(run_id: str, code: int, on: str) -> list[str]:
     from lakeloop.cli.output import program
 
-    return [f"  {'next':<11} {program()} logs {run_id} --on cluster"] if code else []
+    return [f"  {'next':<11} {program()} logs {run_id} --on {on}"] if code else []

@@ -10,7 +10,7 @@ import typer
 RunId = Annotated[str | None, typer.Argument(metavar="[RUN_ID]", help="Default: the newest run.")]
 Step = Annotated[str | None, typer.Option(help="Only steps whose name contains this, e.g. train.")]
 
-On = Annotated[str, typer.Option("--on", metavar="local|cluster", help="Where the run is.")]
+On = Annotated[str, typer.Option("--on", metavar="local|cluster|kubernetes-job", help="Where the run is.")]
 
 MOST_LINES = 5000
 
@@ -28,8 +28,8 @@ def logs(run_id: RunId = None, step: Step = None, on: On = "local") -> None:
       lakeloop logs RUN_ID --step train
       lakeloop logs RUN_ID --on cluster --step train
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
-    if on == "cluster":
-        _from_the_cluster(run_id, step or "")
+    if on != "local":
+        _from_the_cluster(run_id, step or "", on)
         return
     from lakeloop.cli import output
     from lakeloop.settings import Settings
@@ -43,7 +43,7 @@ def logs(run_id: RunId = None, step: Step = None, on: On = "local") -> None:
             output.data(path.read_text(encoding="utf-8", errors="replace").rstrip())
 
 
-def _from_the_cluster(run_id: str | None, step: str) -> None:
+def _from_the_cluster(run_id: str | None, step: str, on: str) -> None:
     """The newest attempt of each step, the orchestrator's own lines left out."""
     from lakeloop.cli import output
     from lakeloop.cli.cluster_runs import service_of
@@ -51,8 +51,8 @@ def _from_the_cluster(run_id: str | None, step: str) -> None:
     from lakeloop.settings import Settings
 
     if run_id is None:
-        raise UserError("which run?", where="lakeloop logs --on cluster", fix="name it: lakeloop logs RUN_ID")
-    service = service_of(Settings())
+        raise UserError("which run?", where=f"lakeloop logs --on {on}", fix="name it: lakeloop logs RUN_ID")
+    service = service_of(Settings(), on)
     wanted = step.replace("_", "-")
     names = {task.name for task in service.look(run_id).tasks if task.state != "skipped"}
     found = {name: service.step_log(run_id, name, MOST_LINES) for name in sorted(names) if wanted in name}

@@ -99,7 +99,7 @@ def run(  # noqa: PLR0913 - a command's signature is its options
         check_once(loaded, settings)
     result = _run_pipeline(loaded, options, run_options(settings, use_case, resume, max_parallel))
     _tell(use_case, settings, result, as_json=json)
-    raise typer.Exit(_exit_code(result))
+    raise typer.Exit(exit_code(result))
 
 
 def batch_options(
@@ -183,7 +183,7 @@ def _result_document(result: RunResult, documents: dict[str, Any]) -> dict[str, 
     return {
         "run_id": result.run_id,
         "state": result.state,
-        "exit_code": _exit_code(result),
+        "exit_code": exit_code(result),
         "tasks": tasks,
         **documents,
     }
@@ -199,7 +199,7 @@ def _next(use_case: str, result: RunResult, documents: dict[str, Any]) -> list[s
     from lakeloop.cli.output import program
 
     lakeloop = program()
-    if _exit_code(result) == BAD_INPUT:
+    if exit_code(result) == BAD_INPUT:
         commands = [f"correct what is named above, then: {lakeloop} run {use_case}"]
     elif result.state != "succeeded":
         commands = [f"{lakeloop} logs {result.run_id}"]
@@ -209,7 +209,7 @@ def _next(use_case: str, result: RunResult, documents: dict[str, Any]) -> list[s
     return [f"  {'next' if i == 0 else '':<11} {command}" for i, command in enumerate(commands)]
 
 
-def _exit_code(result: RunResult) -> int:
+def exit_code(result: RunResult) -> int:
     """The run's code; a step that left with a code of its own (3 conflict, 4 refused) hands it on."""
     own = [task.exit_code for task in result.tasks.values() if task.state == "failed"]
     named = [code for code in own if code in NAMED_CODES]

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from lakeloop.domain.remote_run import Submission
     from lakeloop.domain.use_case import UseCase
 
-On = Annotated[str, typer.Option("--on", metavar="cluster", help="Where: Kubeflow Pipelines.")]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="cluster|kubernetes-job",
+        help="Kubeflow Pipelines; or one Job, for a cluster that has only Kubernetes.",
+    ),
+]
 Pipeline = Annotated[str, typer.Option(help="Folder of pipelines/: retrain, ingest, tidy, replay.")]
 Set = Annotated[
     list[str] | None,
@@ -55,7 +62,8 @@ def submit(  # noqa: PLR0913 - a command's signature is its options
 
     Sends exactly pipelines/NAME/pipeline.yaml, with the use case as one JSON string. Each step's state and
     progress is shown until the run ends; Ctrl-C leaves it running. Exit codes are those of `lakeloop run`.
-    The cluster is LAKELOOP_KFP_HOST, else the current kube context.
+    The cluster is LAKELOOP_KFP_HOST, else the current kube context. `--on kubernetes-job` runs the same pipeline in
+    one pod, where there is no Kubeflow Pipelines.
 
     \b
       lakeloop submit card_fraud
@@ -63,20 +71,20 @@ def submit(  # noqa: PLR0913 - a command's signature is its options
       lakeloop submit card_fraud --pipeline tidy --set older_than=6h
       lakeloop submit card_fraud --pipeline replay --set version=1
       lakeloop submit card_fraud --key nightly-2026-01-31
+      lakeloop submit card_fraud --on kubernetes-job
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
     from lakeloop.cli import output
-    from lakeloop.cli.cluster_runs import follow_and_tell, service_of
+    from lakeloop.cli.cluster_runs import elsewhere, follow_and_tell, service_of
     from lakeloop.cli.preflight import check_once
     from lakeloop.cli.run import batch_options
     from lakeloop.settings import Settings
     from lakeloop.use_case_files import load_use_case
 
-    _only_cluster(on)
     loaded, settings = load_use_case(use_case), Settings()
+    service = service_of(settings, on)
     options = batch_options(loaded, rows, number, plant or [], land=not no_batch)
     wanted = _submission(loaded, pipeline, options, parameters or [], key, experiment or "")
     check_once(loaded, settings)
-    service = service_of(settings)
     run_id = service.start(wanted)
     link = service.link(run_id)
     if detach:
@@ -84,13 +92,13 @@ def submit(  # noqa: PLR0913 - a command's signature is its options
             output.as_json({"run_id": run_id, "name": wanted.name, "link": link})
         else:
             output.data(f"{wanted.name}: run {run_id}\n  link        {link}")
-            output.data(f"  next        {output.program()} follow {run_id}")
+            output.data(f"  next        {output.program()} follow {run_id}{elsewhere(on)}")
         return
     output.say(f"submitted {wanted.name}, experiment {wanted.experiment}: {link}")
-    raise typer.Exit(follow_and_tell(service, settings, run_id, as_json=json))
+    raise typer.Exit(follow_and_tell(service, settings, run_id, on, as_json=json))
 
 
-def follow(run_id: RunId, *, json: Json = False) -> None:
+def follow(run_id: RunId, *, on: On = "cluster", json: Json = False) -> None:
     """Follow a run on the cluster to its end; leaves with its exit code.
 
     \b
@@ -100,37 +108,28 @@ def follow(run_id: RunId, *, json: Json = False) -> None:
     from lakeloop.settings import Settings
 
     settings = Settings()
-    raise typer.Exit(follow_and_tell(service_of(settings), settings, run_id, as_json=json))
+    raise typer.Exit(follow_and_tell(service_of(settings, on), settings, run_id, on, as_json=json))
 
 
-def terminate(run_id: RunId) -> None:
+def terminate(run_id: RunId, *, on: On = "cluster") -> None:
     """End a run on the cluster; what its steps have made stays as it is.
 
     \b
       lakeloop terminate RUN_ID
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
     from lakeloop.cli import output
-    from lakeloop.cli.cluster_runs import service_of
+    from lakeloop.cli.cluster_runs import elsewhere, service_of
     from lakeloop.settings import Settings
 
-    service = service_of(Settings())
+    service = service_of(Settings(), on)
     before = service.look(run_id)
     if before.ended:
         output.data(f"run {run_id} has ended already: {before.state}")
         return
     service.terminate(run_id)
-    output.data(f"run {run_id} is being terminated; {output.program()} follow {run_id} shows its end")
-
-
-def _only_cluster(on: str) -> None:
-    from lakeloop.domain.errors import UserError
-
-    if on != "cluster":
-        raise UserError(
-            f"{on!r} is no place to submit to",
-            where="--on",
-            fix="use cluster; on this machine it is `lakeloop run`",
-        )
+    output.data(
+        f"run {run_id} is being terminated; {output.program()} follow {run_id}{elsewhere(on)} shows its end"
+    )
 
 
 def _submission(  # noqa: PLR0913, PLR0917 - what the options say

@@ -11,10 +11,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import history, overhead, throughput
+from tests.bench import history, overhead, planning, throughput
 from tests.bench.measured import Ratio, cores, memory_gib
 
-BENCHES = {"overhead": overhead.measure, "history": history.measure, "throughput": throughput.measure}
+BENCHES = {
+    "overhead": overhead.measure,
+    "history": history.measure,
+    "throughput": throughput.measure,
+    "planning": planning.measure,
+}
 
 
 def main() -> None:

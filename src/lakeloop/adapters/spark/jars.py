@@ -24,7 +24,7 @@ from lakeloop.settings import Settings
 LOCK = Path(__file__).with_name("jars.lock")
 FETCH_TIMEOUT_SECONDS = 900
 _REPORT_EVERY_SECONDS = 2.0
-_IVY_KEYS = ("spark.jars.ivySettings", "spark.jars.repositories")
+_IVY_KEYS = ("spark.jars.ivySettings", "spark.jars.repositories", "spark.jars.excludes")
 Report = Callable[[str], None]
 
 

@@ -56,6 +56,20 @@ $(FETCHED): $(SYNCED)
 	@$(BIN)/python -m lakeloop.adapters.spark.jars | sed -u 's/^::progress:://'
 	@mkdir -p $(JARS) && touch $@
 
+##@ A cluster
+
+.PHONY: images
+images: setup ## Build the images that changed and print their sizes (IMAGES="train serve", INDEX_URL=, CA_BUNDLE=, BASE_IMAGE=)
+	@INDEX_URL="$(INDEX_URL)" CA_BUNDLE="$(CA_BUNDLE)" BASE_IMAGE="$(BASE_IMAGE)" $(BIN)/python -m scripts.images $(IMAGES)
+
+.PHONY: kind-up
+kind-up: setup ## From nothing to a kind cluster with pipelines, KServe, MLflow and the stores; again is quick
+	@$(BIN)/python -m scripts.cluster.kind_up
+
+.PHONY: kind-down
+kind-down: setup ## Remove that cluster and all it holds
+	@$(BIN)/python -m scripts.cluster.kind_down
+
 ##@ Check it
 
 .PHONY: test

@@ -3,6 +3,7 @@
 from kfp import dsl
 
 from components.replay_version.component import replay_version
+from pipelines.placement import placed
 
 TIMEOUT_SECONDS = 43_200
 
@@ -27,4 +28,4 @@ def replay(use_case: str, version: str, source: str = "source") -> None:
     )
     # A difference is an answer, not an accident: trying again would only repeat it.
     task.set_caching_options(enable_caching=False)
-    kubernetes.set_timeout(task, TIMEOUT_SECONDS)
+    kubernetes.set_timeout(placed(task), TIMEOUT_SECONDS)

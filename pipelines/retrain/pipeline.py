@@ -11,6 +11,7 @@ from components.redeploy_endpoint.component import redeploy_endpoint
 from components.register_model.component import register_model
 from components.report_run.component import report_run
 from components.train_model.component import train_model
+from pipelines.placement import placed
 
 TRIES_AFTER_A_FAILURE = 1
 
@@ -21,7 +22,7 @@ def _step(task: dsl.PipelineTask, timeout_seconds: int) -> dsl.PipelineTask:
 
     task.set_caching_options(enable_caching=False)
     task.set_retry(TRIES_AFTER_A_FAILURE, backoff_duration="5s", backoff_factor=2.0)
-    return kubernetes.set_timeout(task, timeout_seconds)
+    return kubernetes.set_timeout(placed(task), timeout_seconds)
 
 
 @dsl.pipeline(

@@ -3,6 +3,7 @@
 from kfp import dsl
 
 from components.tidy_tables.component import tidy_tables
+from pipelines.placement import placed
 
 TIMEOUT_SECONDS = 3600
 
@@ -26,4 +27,4 @@ def tidy(use_case: str, older_than: str = "1d", mode: str = "remove") -> None:
     )
     # The same question has another answer tomorrow.
     task.set_caching_options(enable_caching=False)
-    kubernetes.set_timeout(task, TIMEOUT_SECONDS)
+    kubernetes.set_timeout(placed(task), TIMEOUT_SECONDS)

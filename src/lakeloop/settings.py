@@ -8,13 +8,31 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+MOUNTS_VARIABLE = "LAKELOOP_MOUNTED_SETTINGS"
+DEFAULT_MOUNTS = ("/etc/lakeloop/settings", "/etc/lakeloop/credentials")
+
+
+def mounted_folders() -> list[Path]:
+    """Folders of a ConfigMap and a Secret, a file a key, that are there; the last wins."""
+    named = os.environ.get(MOUNTS_VARIABLE)
+    folders = named.split(os.pathsep) if named is not None else DEFAULT_MOUNTS
+    return [folder for folder in map(Path, folders) if folder.is_dir()]
 
 from lakeloop import __version__
 
 
 class Settings(BaseSettings):
-    """Places and engines. Everything defaults to the embedded set-up below `home`."""
+    """Places and engines. Everything defaults to the embedded set-up below `home`.
+
+    A variable wins over a file of the same name in a mounted folder (`mounted_folders`): that is how a pod gets them.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="LAKELOOP_", frozen=True, extra="ignore", env_ignore_empty=True
@@ -107,6 +125,20 @@ class Settings(BaseSettings):
         ge=0,
         description="By how much the clocks of two machines may differ: claims wait longer.",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Given values, then variables, then mounted files."""
+        mounted = mounted_folders()
+        files = (SecretsSettingsSource(settings_cls, secrets_dir=mounted),) if mounted else ()
+        return init_settings, env_settings, *files
 
     @cached_property
     def root(self) -> Path:

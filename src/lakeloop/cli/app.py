@@ -8,6 +8,7 @@ from lakeloop.cli import (
     init,
     logs,
     plan,
+    prepare,
     promote,
     replay,
     retire,
@@ -47,5 +48,6 @@ app = typer.Typer(
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show)
 _ENDPOINT = (rollback, promote, retire, serve, stop)
-for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, run_submission, spark_application, cai):
+_PLACES = (prepare, cai, spark_application, run_submission)
+for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, *_PLACES):
     module.register(app)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_SECONDS = 30
 
 # Both libraries create these tables when they are absent, but not atomically: two first users would collide.
-_LAYOUT = """
+LAYOUT = """
 CREATE TABLE IF NOT EXISTS iceberg_tables (
     catalog_name VARCHAR(255) NOT NULL, table_namespace VARCHAR(255) NOT NULL,
     table_name VARCHAR(255) NOT NULL, metadata_location VARCHAR(1000),
@@ -74,7 +74,7 @@ def create_embedded(settings: Settings) -> None:
     if not settings.warehouse_uri:
         (settings.root / "warehouse").mkdir(exist_ok=True)
     with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
-        connection.executescript(_LAYOUT)
+        connection.executescript(LAYOUT)
 
 
 def embedded_metadata_location(settings: Settings, table: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakeloop.runners.process.spec_fields import EachItem, EachValue, NotApplied, Refused
+from lakeloop.runners.process.spec_fields import EachItem, EachValue, NotApplied, Refused, RequiredRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,18 @@ def walk_fields(document: Any, table: Any, place: str = "") -> Iterator[Finding]
         yield Finding(place, "this runner cannot honour it", table.fix)
     elif isinstance(table, NotApplied):
         yield Finding(place, table.why, refused=False)
+    elif isinstance(table, RequiredRefused):
+        if not _all_optional(document):
+            yield Finding(place, "this runner cannot honour it unless it is optional", table.fix)
     elif isinstance(table, EachItem):
         yield from _walk_items(document, table, place)
     elif isinstance(table, (EachValue, Mapping)):
         yield from _walk_mapping(document, table, place)
+
+
+def _all_optional(document: Any) -> bool:
+    items = document if isinstance(document, list) else [document]
+    return bool(items) and all(isinstance(one, Mapping) and one.get("optional") is True for one in items)
 
 
 def _walk_items(document: Any, table: EachItem, place: str) -> Iterator[Finding]:

@@ -51,7 +51,7 @@ def read_pipeline(documents: Sequence[Any], where: str) -> ir.Pipeline:
     findings = [*walk_fields(spec, PIPELINE_FIELDS), *walk_fields(platform, PLATFORM_FIELDS)]
     _refuse([_with_task(finding, spec) for finding in findings if finding.refused], where)
     try:
-        pipeline = _build(spec, platform, [_with_task(f, spec) for f in findings if not f.refused])
+        pipeline = _build(spec, platform, _grouped([_with_task(f, spec) for f in findings if not f.refused]))
     except ReadingError as error:
         _refuse([Finding(error.place, error.problem)], where)
         raise
@@ -75,9 +75,7 @@ def _split(documents: Sequence[Any], where: str) -> tuple[Mapping[str, Any], Map
     return documents[0], documents[1] if len(documents) > 1 else {}
 
 
-def _build(
-    spec: Mapping[str, Any], platform: Mapping[str, Any], not_applied: Sequence[Finding]
-) -> ir.Pipeline:
+def _build(spec: Mapping[str, Any], platform: Mapping[str, Any], not_applied: Sequence[str]) -> ir.Pipeline:
     kubernetes = (platform.get("platforms") or {}).get("kubernetes") or {}
     per_executor = (kubernetes.get("deploymentSpec") or {}).get("executors") or {}
     executors = (spec.get("deploymentSpec") or {}).get("executors") or {}
@@ -94,7 +92,7 @@ def _build(
         },
         deadline_seconds=float(deadline) if deadline and int(deadline) > 0 else None,
         digest=hashlib.sha256(text.encode()).hexdigest(),
-        not_applied=(*map(str, not_applied), *_cache_keys(components)),
+        not_applied=(*not_applied, *_cache_keys(components)),
     )
 
 
@@ -114,6 +112,17 @@ def _with_task(finding: Finding, spec: Mapping[str, Any]) -> Finding:
             task = name.removeprefix("comp-")
             return Finding(f"task {task}: {finding.place}", finding.problem, finding.fix, finding.refused)
     return finding
+
+
+def _grouped(findings: Sequence[Finding]) -> list[str]:
+    """One line for a field that several tasks have."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.place.rpartition(".")[2], finding.problem), []).append(finding)
+    return [
+        str(of[0]) if len(of) == 1 else f"{field} of {len(of)} tasks: {problem}"
+        for (field, problem), of in groups.items()
+    ]
 
 
 def _refuse(findings: Sequence[Finding], where: str) -> None:

@@ -26,6 +26,16 @@ class NotApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class RequiredRefused:
+    """Objects of a cluster that a task may do without (`optional: true`): here they are absent, and that is honoured.
+
+    One that the task requires is refused.
+    """
+
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
 class EachValue:
     """A map with free keys; the table describes each value."""
 
@@ -193,8 +203,8 @@ _KUBERNETES_EXECUTOR: Final = {
     "configMapAsEnv": EachItem(
         _ENV_FROM | {"configMapName": HONOURED, "configMapNameParameter": _PARAMETER_SOURCE}
     ),
-    "secretAsVolume": Refused(_NO_VOLUMES),
-    "configMapAsVolume": Refused(_NO_VOLUMES),
+    "secretAsVolume": RequiredRefused(_NO_VOLUMES),
+    "configMapAsVolume": RequiredRefused(_NO_VOLUMES),
     "pvcMount": Refused(_NO_VOLUMES),
     "genericEphemeralVolume": Refused(_NO_VOLUMES),
     "emptyDirMounts": Refused(_NO_VOLUMES),

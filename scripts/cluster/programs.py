@@ -1,0 +1,102 @@
+"""The programs that bring a cluster up, each call with a limit and one clear error."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from lakeloop.domain.errors import LakeloopError, UserError
+
+CALL_TIMEOUT_SECONDS: Final = 120
+_FROM: Final = {
+    "docker": "install Docker Engine, or name another client in DOCKER",
+    "kind": "install kind 0.27 or newer, or set LAKELOOP_CLUSTER_UP to a command that brings a cluster up",
+    "kubectl": "install kubectl, of the cluster's minor version or one beside it",
+}
+
+
+@dataclass(frozen=True)
+class Programs:
+    """docker, kind and kubectl, with the environment that leads to the cluster.
+
+    Attributes:
+        environment: variables over this process' own: PATH and KUBECONFIG.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def call(
+        self,
+        program: str,
+        *words: str,
+        text: str | None = None,
+        seconds: float = CALL_TIMEOUT_SECONDS,
+        show: bool = False,
+    ) -> str:
+        """Standard output of a program that ended well; with `show`, it goes to the terminal instead.
+
+        Raises:
+            UserError: the program is not installed.
+            LakeloopError: it failed, or took longer than `seconds`; with its last lines.
+        """
+        path = self.path(program)
+        try:
+            done = subprocess.run(
+                [path, *words],
+                input=text,
+                env=self.full_environment,
+                stdout=None if show else subprocess.PIPE,
+                stderr=None if show else subprocess.PIPE,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LakeloopError(
+                f"no end after {seconds:.0f} s", where=f"{program} {words[0]}", fix="look at the cluster"
+            ) from error
+        if done.returncode:
+            said = (done.stderr or done.stdout or "").strip().splitlines()
+            raise LakeloopError(
+                "\n".join(said[-15:]) or f"exit code {done.returncode}",
+                where=f"{program} {' '.join(words[:3])}",
+                fix="see the lines above",
+            )
+        return done.stdout or ""
+
+    def kubectl(self, *words: str, text: str | None = None, seconds: float = CALL_TIMEOUT_SECONDS) -> str:
+        """`call` of kubectl."""
+        return self.call("kubectl", *words, text=text, seconds=seconds)
+
+    def succeeds(self, program: str, *words: str) -> bool:
+        """Whether a program ends well."""
+        try:
+            self.call(program, *words)
+        except UserError:
+            raise
+        except LakeloopError:
+            return False
+        return True
+
+    @property
+    def full_environment(self) -> dict[str, str]:
+        """This process' variables under the cluster's own."""
+        return {**os.environ, **self.environment}
+
+    def path(self, program: str) -> str:
+        """Where a program is.
+
+        Raises:
+            UserError: it is not installed.
+        """
+        name = os.environ.get("DOCKER", "docker") if program == "docker" else program
+        found = shutil.which(name, path=self.full_environment.get("PATH"))
+        if found is None:
+            raise UserError(
+                f"{name} is not installed",
+                where="PATH",
+                fix=_FROM.get(program, f"install {program}, or mend the path"),
+            )
+        return found

@@ -6,6 +6,7 @@ from components.generate_batch.component import generate_batch
 from components.ingest_batch.component import ingest_batch
 from components.profile_batch.component import profile_batch
 from components.report_run.component import report_run
+from pipelines.placement import placed
 
 TRIES_AFTER_A_FAILURE = 1
 
@@ -16,7 +17,7 @@ def _step(task: dsl.PipelineTask, timeout_seconds: int) -> dsl.PipelineTask:
 
     task.set_caching_options(enable_caching=False)
     task.set_retry(TRIES_AFTER_A_FAILURE, backoff_duration="5s", backoff_factor=2.0)
-    return kubernetes.set_timeout(task, timeout_seconds)
+    return kubernetes.set_timeout(placed(task), timeout_seconds)
 
 
 @dsl.pipeline(

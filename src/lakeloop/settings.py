@@ -15,6 +15,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from lakeloop import __version__
+
 MOUNTS_VARIABLE = "LAKELOOP_MOUNTED_SETTINGS"
 DEFAULT_MOUNTS = ("/etc/lakeloop/settings", "/etc/lakeloop/credentials")
 
@@ -24,8 +26,6 @@ def mounted_folders() -> list[Path]:
     named = os.environ.get(MOUNTS_VARIABLE)
     folders = named.split(os.pathsep) if named is not None else DEFAULT_MOUNTS
     return [folder for folder in map(Path, folders) if folder.is_dir()]
-
-from lakeloop import __version__
 
 
 class Settings(BaseSettings):

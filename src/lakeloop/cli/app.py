@@ -1,7 +1,10 @@
 """Registers the commands; each is one file."""
 
+from typing import Annotated
+
 import typer
 
+from lakeloop import __version__
 from lakeloop.cli import (
     cai,
     history,
@@ -30,6 +33,13 @@ from lakeloop.cli import (
     why,
 )
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lakeloop {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="lakeloop",
     help="Continuous training for lakehouse tables: every batch becomes a verified, live, traceable model,"
@@ -44,6 +54,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+
+@app.callback()
+def lakeloop(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Registers the option; the help is the application's."""
+
 
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show)

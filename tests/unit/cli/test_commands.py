@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lakeloop import __version__
 from lakeloop.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -145,3 +146,7 @@ def test_init_writes_one_file_that_validates_and_keeps_what_is_there(
     assert code == 2
     assert "is there already" in err
     assert not lakeloop.home.exists()
+
+
+def test_the_version_is_told(lakeloop: Command) -> None:
+    assert lakeloop("--version") == (0, f"lakeloop {__version__}\n", "")

@@ -12,19 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lakeloop.adapters.spark.on_kubernetes.access import DRIVER_RULES
 from lakeloop.domain.spark_resources import SparkResources
 
 IMAGE = os.environ.get("LAKELOOP_E2E_SPARK_IMAGE", "lakeloop/spark:0.1.0")
 STEP_POD = "step"
 EXECUTORS = "spark-role=executor"
-RULES = (
-    {
-        "apiGroups": [""],
-        "resources": ["pods"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete", "deletecollection"],
-    },
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-)
 PROGRAM = """
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.runtime.step import run_step
@@ -143,7 +136,12 @@ def _account() -> list[dict[str, Any]]:
     group, name = "rbac.authorization.k8s.io", "lakeloop-steps"
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
-        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": {"name": name}, "rules": list(RULES)},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "Role",
+            "metadata": {"name": name},
+            "rules": list(DRIVER_RULES),
+        },
         {
             "apiVersion": f"{group}/v1",
             "kind": "RoleBinding",

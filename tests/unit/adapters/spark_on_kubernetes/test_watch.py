@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import cast
 
+import pytest
+
 from lakeloop.adapters.spark.on_kubernetes.api import Pods
 from lakeloop.adapters.spark.on_kubernetes.pods import ExecutorPod
 from lakeloop.adapters.spark.on_kubernetes.request import DriverPod, ExecutorRequest
@@ -100,11 +102,26 @@ def test_the_step_ends_with_the_schedulers_message() -> None:
 
 def test_pods_that_cannot_even_be_created_end_the_step_too() -> None:
     watching = watch(ScriptedPods())
+    watching.attach(lambda: True, lambda: None)
     watching._look_once()
     waited(watching)
     error = watching.explained(LakeloopError("cancelled"))
     assert error is not None
     assert "exceeded quota: compute" in error.problem
+
+
+def test_a_slow_start_of_spark_itself_is_not_held_against_the_cluster() -> None:
+    watching = watch(ScriptedPods())
+    watching._look_once()
+    assert watching._short_since is None
+
+
+def test_a_limit_that_passed_while_the_session_started_ends_it_at_once() -> None:
+    watching = watch(ScriptedPods(ExecutorPod("e-1", "pending", "Unschedulable", "no room")))
+    watching._look_once()
+    waited(watching)
+    with pytest.raises(LakeloopError, match="no room"):
+        watching.attach(lambda: True, lambda: None)
 
 
 def test_the_clock_starts_again_when_enough_executors_run() -> None:

@@ -43,7 +43,9 @@ class ExecutorWatch:
     ) -> None:
         self._pods, self._request, self._sample, self._tell = pods, request, sample, tell
         self._selector = f"{SESSION_LABEL}={request.session}"
-        self._busy: Callable[[], bool] = lambda: True  # while Spark starts it waits for executors
+        self._busy: Callable[[], bool] = lambda: (
+            False
+        )  # while Spark starts, it may not have asked for pods yet
         self._cancel: Callable[[], None] = lambda: None
         self._losses: dict[str, Loss] = {}
         self._ended_at: dict[str, float] = {}
@@ -58,8 +60,14 @@ class ExecutorWatch:
         self._thread.start()
 
     def attach(self, busy: Callable[[], bool], cancel: Callable[[], None]) -> None:
-        """Know the session: whether jobs run, and how to end them."""
+        """Know the session: whether jobs run, and how to end them.
+
+        Raises:
+            LakeloopError: the limit for pending pods passed while the session started.
+        """
         self._busy, self._cancel = busy, cancel
+        if self._verdict is not None:
+            raise self._verdict
 
     def end(self) -> None:
         """Stop following, and leave no executor behind."""

@@ -57,7 +57,7 @@ def deployer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deploye
         return
     if request.param == "kserve":
         with endpoint_place(tmp_path) as place:
-            yield KServeDeployer(place.settings, ModelPods(), tell=print)
+            yield KServeDeployer(place.settings, ModelPods(cpu="25m"), tell=print)
         return
     if request.param.startswith("cai-"):
         with emulated(tmp_path) as emulator:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -115,20 +116,35 @@ def object_store() -> Iterator[tuple[str, dict[str, str]]]:
 
 @contextlib.contextmanager
 def forwarded(namespace: str, what: str, port: int) -> Iterator[int]:
-    """A port of the cluster on the loopback interface."""
-    command = ["kubectl", "-n", namespace, "port-forward", what, f":{port}"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=ADMINISTRATOR
-    ) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            found = re.search(r"127\.0\.0\.1:(\d+)", line)
-            assert found, f"{' '.join(command)}: {line}"
-            yield int(found[1])
-        finally:
+    """A port of the cluster on the loopback interface; forwarded again whenever kubectl loses it, as it does."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        local = int(free.getsockname()[1])
+    command = ["kubectl", "-n", namespace, "port-forward", what, f"{local}:{port}"]
+    ended, running = threading.Event(), []
+
+    def keep() -> None:
+        while not ended.is_set():
+            quiet = subprocess.DEVNULL
+            with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=ADMINISTRATOR) as process:
+                running[:] = [process]
+                process.wait()
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: _listens(local), 30, f"{' '.join(command)} listens")
+        yield local
+    finally:
+        ended.set()
+        for process in running:
             process.terminate()
+        thread.join(timeout=10)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def _decoded(text: str) -> str:

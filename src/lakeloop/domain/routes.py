@@ -70,13 +70,19 @@ def order_of_attempts(backends: Sequence[Backend], draw: float) -> list[Backend]
 
 
 def introduced(routes: Routes, new: Backend) -> Routes:
-    """`new` known to the gateway, without traffic: so that it can say whether it reaches it."""
-    if routes.backend(new.handle) is not None:
+    """`new` known to the gateway at its present address, with the traffic that it had: none for a new one.
+
+    So that the gateway can be asked whether it reaches it.
+    """
+    known = routes.backend(new.handle)
+    if known is None:
+        backends = (*routes.backends, new.model_copy(update={"weight": 0.0, "standby": False}))
+    else:
+        moved = known.model_copy(update={"url": new.url})
+        backends = tuple(moved if b is known else b for b in routes.backends)
+    if backends == routes.backends:
         return routes
-    dark = new.model_copy(update={"weight": 0.0, "standby": False})
-    return routes.model_copy(
-        update={"generation": routes.generation + 1, "backends": (*routes.backends, dark)}
-    )
+    return routes.model_copy(update={"generation": routes.generation + 1, "backends": backends})
 
 
 def withdrawn(routes: Routes, handle: str) -> Routes:

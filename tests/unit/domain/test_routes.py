@@ -3,7 +3,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakeloop.domain.routes import Backend, Routes, finished, order_of_attempts, rolled_back, shifted
+from lakeloop.domain.routes import (
+    Backend,
+    Routes,
+    finished,
+    introduced,
+    order_of_attempts,
+    rolled_back,
+    shifted,
+    withdrawn,
+)
 
 
 def backend(handle: str, weight: float = 0, *, standby: bool = False) -> Backend:
@@ -53,3 +62,23 @@ def test_a_rollout_and_the_way_back() -> None:
     generations = [r.generation for r in (first, second, again, done, back)]
     assert generations == sorted(set(generations))
     assert rolled_back(first, None).backends == ()
+
+
+def test_an_introduced_backend_gets_no_traffic_and_can_be_withdrawn_as_long_as_it_has_none() -> None:
+    live = shifted(Routes(), backend("a"), None)
+    known = introduced(live, backend("b", 7))
+    assert known.generation == live.generation + 1
+    assert known.backend("b").dark
+    assert order_of_attempts(known.backends, 0.999) == list(live.backends)
+    assert introduced(known, backend("b")) == known
+    assert withdrawn(known, "b").backends == live.backends
+    assert withdrawn(known, "a") == known, "it has traffic"
+    second = shifted(known, backend("b"), backend("a"))
+    assert withdrawn(second, "a") == second, "it stands by"
+
+
+def test_a_backend_that_moved_is_found_at_its_new_address_with_the_traffic_it_had() -> None:
+    live = shifted(Routes(), backend("a"), None)
+    moved = introduced(live, Backend(handle="a", url="http://elsewhere", version="a"))
+    assert [(b.url, b.weight) for b in moved.backends] == [("http://elsewhere", 100)]
+    assert moved.generation == live.generation + 1

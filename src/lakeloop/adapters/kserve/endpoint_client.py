@@ -29,12 +29,16 @@ class Server:
 
 
 def of_service(service: Object) -> Server:
-    """The Service's pods, by its name."""
+    """The Service's pods, by its address.
+
+    Not by its name: DNS answers with the address of a Service that was deleted and made again, as a rollback does, for
+    up to half a minute. A headless Service has but the name.
+    """
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
-    port = called_port(service)
-    suffix = "" if port == SERVICE_PORT else f":{port}"
+    address, port = service["spec"].get("clusterIP", "None"), called_port(service)
+    host = f"{name}.{namespace}.svc" if address == "None" else _host(address)
     return Server(
-        url=f"http://{name}.{namespace}.svc{suffix}",
+        url=f"http://{host}" + ("" if port == SERVICE_PORT else f":{port}"),
         proxy_path=f"/api/v1/namespaces/{namespace}/services/http:{name}:{http_port(service)['port']}/proxy",
     )
 
@@ -42,12 +46,14 @@ def of_service(service: Object) -> Server:
 def of_pod(pod: Object) -> Server:
     """One pod, by its address."""
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-    address = pod.get("status", {}).get("podIP", "")
-    host = f"[{address}]" if ":" in address else address
     return Server(
-        url=f"http://{host}:{PORT}",
+        url=f"http://{_host(pod.get('status', {}).get('podIP', ''))}:{PORT}",
         proxy_path=f"/api/v1/namespaces/{namespace}/pods/http:{name}:{PORT}/proxy",
     )
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 class EndpointClient:
@@ -77,13 +83,10 @@ class EndpointClient:
             return {}
         return told if isinstance(told, dict) else {}
 
-    def reaches(self, gateway: Server, handle: str) -> Identity | None:
-        """Who answers behind a backend, as this gateway reaches it; None where nobody does."""
+    def apart(self, gateway: Server, handle: str) -> str:
+        """Why this gateway does not reach a backend; empty where it does."""
         status, content = self._request(gateway, "GET", f"/gateway/backends/{handle}")
-        try:
-            return Identity.model_validate_json(content) if status in _SUCCESS else None
-        except ValidationError:
-            return None
+        return "" if status in _SUCCESS else f"{status} {content.decode(errors='replace').strip()[:300]}"
 
     def predict(self, server: Server, rows: Sequence[Object]) -> Object:
         """The whole answer to rows.

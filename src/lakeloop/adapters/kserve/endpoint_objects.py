@@ -88,7 +88,7 @@ class EndpointObjects:
 
     def forget_all_but(self, handles: Collection[str]) -> None:
         """Remove what was kept of other versions; they have ended."""
-        kept = self._cluster.list("ConfigMap", self._labels | {names.COMPONENT_LABEL: "kept"})
+        kept = self._cluster.list("ConfigMap", self._labels | {names.PART_LABEL: "kept"})
         for handle in {handle_in(found) for found in kept} - set(handles):
             self.forget(handle)
 
@@ -136,7 +136,7 @@ class EndpointObjects:
 
     def gateway_pods(self) -> list[Object]:
         """Pods of the gateway."""
-        return self._cluster.list("Pod", self._labels | {names.COMPONENT_LABEL: "gateway"})
+        return self._cluster.list("Pod", self._labels | {names.PART_LABEL: "gateway"})
 
     def service(self) -> Object | None:
         """The endpoint's stable Service."""

@@ -33,7 +33,7 @@ class GatewayPlace(Frozen):
     @property
     def match(self) -> dict[str, str]:
         """Labels by which its pods are found."""
-        return {names.ENDPOINT_LABEL: self.endpoint, names.COMPONENT_LABEL: "gateway"}
+        return {names.ENDPOINT_LABEL: self.endpoint, names.PART_LABEL: "gateway"}
 
 
 def gateway_objects(place: GatewayPlace) -> list[Object]:
@@ -128,7 +128,7 @@ def _container(place: GatewayPlace, mounts: list[Object]) -> Object:
         "readinessProbe": probe("/gateway/ready", 2, 3),
         "livenessProbe": probe("/gateway/status", 10, 6),
         "resources": {
-            "requests": {"cpu": "50m", "memory": "96Mi"},
+            "requests": {"cpu": "25m", "memory": "96Mi"},
             "limits": {"cpu": "1", "memory": "512Mi"},
         },
         "securityContext": CONTAINER_SECURITY,

@@ -14,6 +14,7 @@ from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.routes import Backend, Routes, introduced
 
 SWITCH_SECONDS = 30.0
+REACH_SECONDS = 60.0
 DRAIN_SECONDS = 30.0
 
 
@@ -45,14 +46,14 @@ class Gateways:
     def introduce(self, backend: Backend) -> None:
         """Make a backend known without traffic, and wait until every gateway reaches it.
 
-        A Service's name and address reach all nodes a moment after its pods are ready; traffic that came before would
-        go to the version that stands by.
+        A Service's address leads to its pods a moment after they are ready; traffic that came before would go to
+        the version that stands by.
 
         Raises:
             LakeloopError: a gateway does not reach it in time.
         """
         self.follow(lambda now: introduced(now, backend))
-        if poll(lambda: not self._apart(backend) or None, SWITCH_SECONDS) is None:
+        if poll(lambda: not self._apart(backend) or None, REACH_SECONDS) is None:
             raise LakeloopError(
                 f"gateways that do not reach version {backend.version} at {backend.url}: "
                 f"{', '.join(self._apart(backend))}",
@@ -72,11 +73,8 @@ class Gateways:
         return [name for name, told in statuses.items() if int(told.get("generation", -1)) < generation]
 
     def _apart(self, backend: Backend) -> list[str]:
-        return [
-            name
-            for name, server in self._servers().items()
-            if self._client.reaches(server, backend.handle) is None
-        ]
+        told = {name: self._client.apart(server, backend.handle) for name, server in self._servers().items()}
+        return [f"{name} ({why})" for name, why in told.items() if why]
 
     def _busy(self, urls: set[str]) -> bool:
         told: list[dict[str, Any]] = [self._client.gateway_status(s) for s in self._servers().values()]

@@ -12,7 +12,7 @@ PREDICTOR_CONTAINER = "kserve-container"
 
 ENDPOINT_LABEL = "lakeloop.dev/endpoint"
 HANDLE_LABEL = "lakeloop.dev/handle"
-COMPONENT_LABEL = "app.kubernetes.io/component"
+PART_LABEL = "lakeloop.dev/part"
 
 HANDLE_LENGTH = 20
 _LONGEST_ENDPOINT = 32  # NAME-HANDLE-predictor is a Service of KServe: 63 characters at most
@@ -38,12 +38,14 @@ def routes_name(endpoint: str) -> str:
     return f"{endpoint}-routes"
 
 
-def labels(endpoint: str, component: str, handle: str = "") -> dict[str, str]:
-    """What lakeloop's objects of an endpoint are found by."""
+def labels(endpoint: str, part: str, handle: str = "") -> dict[str, str]:
+    """What lakeloop's objects of an endpoint are found by; NetworkPolicies select component `endpoint`."""
     own = {
         "app.kubernetes.io/name": "lakeloop",
+        "app.kubernetes.io/part-of": "lakeloop",
         "app.kubernetes.io/managed-by": "lakeloop",
-        COMPONENT_LABEL: component,
+        "app.kubernetes.io/component": "endpoint",
         ENDPOINT_LABEL: endpoint,
+        PART_LABEL: part,
     }
     return own | ({HANDLE_LABEL: handle} if handle else {})

@@ -79,9 +79,10 @@ def test_only_the_candidates_own_pods_count_and_not_those_that_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster_ip", "url"), [("10.0.0.1", "http://m.ns.svc"), ("None", "http://m.ns.svc:8080")]
+    ("cluster_ip", "url"),
+    [("10.0.0.1", "http://10.0.0.1"), ("fd00::1", "http://[fd00::1]"), ("None", "http://m.ns.svc:8080")],
 )
-def test_a_service_is_called_by_its_name_and_a_headless_one_by_the_pods_port(
+def test_a_service_is_called_by_its_address_and_a_headless_one_by_its_name_at_the_pods_port(
     cluster_ip: str, url: str
 ) -> None:
     ports = [{"name": "m", "port": 80, "targetPort": 8080}]

@@ -1,0 +1,60 @@
+"""Open-loop load inside the cluster: requests leave at their times, whether the earlier ones were answered or not.
+
+Runs in a pod, on the image of the endpoints (`python - URL SECONDS RATE` with this file as standard input), and
+prints one JSON document. Every second request takes a connection of its own, as callers behind a proxy do.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+import httpx
+
+ROW = {"amount": 0.7, "age": 31, "kind": "b"}
+
+
+async def main(url: str, seconds: float, rate: float) -> dict[str, Any]:
+    failures: list[str] = []
+    versions: dict[str, int] = {}
+    order: list[str] = []
+    late = 0.0
+
+    async def ask(number: int, kept: httpx.AsyncClient) -> None:
+        try:
+            if number % 2:
+                answer = await kept.post(f"{url}/predict", json={"rows": [ROW]})
+            else:
+                async with httpx.AsyncClient(trust_env=False, timeout=30) as own:
+                    answer = await own.post(f"{url}/predict", json={"rows": [ROW]})
+            if answer.status_code != 200:
+                failures.append(f"{number}: {answer.status_code} {answer.text[:200]}")
+                return
+            version = answer.json()["model_version"]
+            versions[version] = versions.get(version, 0) + 1
+            if not order or order[-1] != version:
+                order.append(version)
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            failures.append(f"{number}: {type(error).__name__} {error}")
+
+    start, sent, tasks = time.monotonic(), 0, []
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as kept:
+        while (due := start + sent / rate) < start + seconds:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            late = max(late, time.monotonic() - due)
+            tasks.append(asyncio.create_task(ask(sent, kept)))
+            sent += 1
+        await asyncio.gather(*tasks)
+    return {
+        "sent": sent,
+        "failed": len(failures),
+        "failures": failures[:20],
+        "versions": versions,
+        "order": order,
+        "latest_start_seconds": late,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main(sys.argv[1], float(sys.argv[2]), float(sys.argv[3])))))

@@ -6,6 +6,7 @@ prints one JSON document. Every second request takes a connection of its own, as
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 from typing import Any
@@ -21,13 +22,9 @@ async def main(url: str, seconds: float, rate: float) -> dict[str, Any]:
     order: list[str] = []
     late = 0.0
 
-    async def ask(number: int, kept: httpx.AsyncClient) -> None:
+    async def ask(number: int, client: httpx.AsyncClient) -> None:
         try:
-            if number % 2:
-                answer = await kept.post(f"{url}/predict", json={"rows": [ROW]})
-            else:
-                async with httpx.AsyncClient(trust_env=False, timeout=30) as own:
-                    answer = await own.post(f"{url}/predict", json={"rows": [ROW]})
+            answer = await client.post(f"{url}/predict", json={"rows": [ROW]})
             if answer.status_code != 200:
                 failures.append(f"{number}: {answer.status_code} {answer.text[:200]}")
                 return
@@ -39,11 +36,16 @@ async def main(url: str, seconds: float, rate: float) -> dict[str, Any]:
             failures.append(f"{number}: {type(error).__name__} {error}")
 
     start, sent, tasks = time.monotonic(), 0, []
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as kept:
+    fresh = httpx.Limits(max_keepalive_connections=0)
+    plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # plain HTTP: certificate authorities are not read
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=60, verify=plain) as kept,
+        httpx.AsyncClient(trust_env=False, timeout=60, verify=plain, limits=fresh) as new,
+    ):
         while (due := start + sent / rate) < start + seconds:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             late = max(late, time.monotonic() - due)
-            tasks.append(asyncio.create_task(ask(sent, kept)))
+            tasks.append(asyncio.create_task(ask(sent, kept if sent % 2 else new)))
             sent += 1
         await asyncio.gather(*tasks)
     return {

@@ -192,10 +192,13 @@ class KServeDeployer:
 
     def _check_identity(self, objects: EndpointObjects, handle: str, expected: Identity) -> None:
         server = self._server(objects, handle)
-        said = poll(lambda: self._client.version(server), ANSWER_SECONDS)
-        if said is None:
-            raise LakeloopError("the candidate's server does not say who it is", where=server.url)
-        if told := expected.differences(said):
+
+        def differences() -> str:
+            said = self._client.version(server)
+            return "it does not say who it is" if said is None else expected.differences(said)
+
+        # A new Service's address may lead to nobody, or to its former owner, for a moment.
+        if poll(lambda: not differences() or None, ANSWER_SECONDS) is None and (told := differences()):
             raise LakeloopError(
                 f"the candidate's server is not what was registered: {told}",
                 where=server.url,

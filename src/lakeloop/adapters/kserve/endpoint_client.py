@@ -83,10 +83,16 @@ class EndpointClient:
             return {}
         return told if isinstance(told, dict) else {}
 
-    def apart(self, gateway: Server, handle: str) -> str:
-        """Why this gateway does not reach a backend; empty where it does."""
+    def apart(self, gateway: Server, handle: str, expected: Identity) -> str:
+        """Why this gateway does not reach the version behind a backend; empty where it does."""
         status, content = self._request(gateway, "GET", f"/gateway/backends/{handle}")
-        return "" if status in _SUCCESS else f"{status} {content.decode(errors='replace').strip()[:300]}"
+        try:
+            said = Identity.model_validate_json(content) if status in _SUCCESS else None
+        except ValidationError:
+            said = None
+        if said is None:
+            return f"{status} {content.decode(errors='replace').strip()[:300]}"
+        return expected.differences(said)
 
     def predict(self, server: Server, rows: Sequence[Object]) -> Object:
         """The whole answer to rows.

@@ -9,8 +9,10 @@ from lakeloop.adapters.kserve import names
 from lakeloop.adapters.kserve.cluster import poll
 from lakeloop.adapters.kserve.endpoint_client import EndpointClient, Server, of_pod
 from lakeloop.adapters.kserve.endpoint_objects import EndpointObjects
+from lakeloop.adapters.kserve.inference_service import identity_in
 from lakeloop.adapters.kserve.revision import is_ready
 from lakeloop.domain.errors import LakeloopError
+from lakeloop.domain.rollout import Identity
 from lakeloop.domain.routes import Backend, Routes, introduced
 
 SWITCH_SECONDS = 30.0
@@ -50,13 +52,14 @@ class Gateways:
         the version that stands by.
 
         Raises:
-            LakeloopError: a gateway does not reach it in time.
+            LakeloopError: a gateway does not reach it, or somebody else in its place, in time.
         """
+        expected = identity_in(self._objects.kept(backend.handle))
         self.follow(lambda now: introduced(now, backend))
-        if poll(lambda: not self._apart(backend) or None, REACH_SECONDS) is None:
+        if poll(lambda: not self._apart(backend, expected) or None, REACH_SECONDS) is None:
             raise LakeloopError(
                 f"gateways that do not reach version {backend.version} at {backend.url}: "
-                f"{', '.join(self._apart(backend))}",
+                f"{', '.join(self._apart(backend, expected))}",
                 where=f"endpoint {self._objects.endpoint}",
                 fix="see the NetworkPolicies between gateway and predictor, and the cluster's DNS",
             )
@@ -72,8 +75,11 @@ class Gateways:
             return [names.gateway_name(self._objects.endpoint)]
         return [name for name, told in statuses.items() if int(told.get("generation", -1)) < generation]
 
-    def _apart(self, backend: Backend) -> list[str]:
-        told = {name: self._client.apart(server, backend.handle) for name, server in self._servers().items()}
+    def _apart(self, backend: Backend, expected: Identity) -> list[str]:
+        told = {
+            name: self._client.apart(server, backend.handle, expected)
+            for name, server in self._servers().items()
+        }
         return [f"{name} ({why})" for name, why in told.items() if why]
 
     def _busy(self, urls: set[str]) -> bool:

@@ -108,7 +108,7 @@ class Gateway:
         if backend is None:
             return 404, _error("no such backend"), []
         try:
-            status, content, _ = await self._backends.send(backend.url, "GET", b"/version", [], b"")
+            status, content = await self._backends.who(backend.url)
         except httpx.TransportError as error:
             return 503, _error(f"it cannot be reached: {type(error).__name__}: {error}"), []
         return status, content, [(b"content-type", b"application/json")]

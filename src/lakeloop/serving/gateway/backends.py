@@ -35,26 +35,27 @@ class Backends:
             httpx.TransportError: the backend did not answer.
         """
         if url not in self._pools:
-            self._pools[url] = httpx.AsyncHTTPTransport(
-                limits=_LIMITS, trust_env=False, verify=_NO_AUTHORITIES
-            )
-        base = httpx.URL(url)
-        request = httpx.Request(
-            method,
-            base.copy_with(raw_path=target),
-            headers=[(b"host", base.netloc), *headers],
-            content=body,
-            extensions={"timeout": _TIMEOUT},
-        )
+            self._pools[url] = _transport(_LIMITS)
         self._under_way[url] = self._under_way.get(url, 0) + 1
         try:
-            response = await self._pools[url].handle_async_request(request)
-            raw = [part async for part in response.stream]  # type: ignore[union-attr]
-            await response.aclose()
+            answered = await _exchange(self._pools[url], url, method, target, headers, body)
         finally:
             self._under_way[url] -= 1
         self._answered[url] = self._answered.get(url, 0) + 1
-        return response.status_code, b"".join(raw), response.headers.raw
+        return answered
+
+    async def who(self, url: str) -> tuple[int, bytes]:
+        """`GET /version` over a connection of its own; status and body.
+
+        An address that belonged to another Service a moment ago may still lead there: a connection from then, kept
+        for traffic, would go on doing so.
+
+        Raises:
+            httpx.TransportError: nobody answered.
+        """
+        async with _transport(httpx.Limits(max_keepalive_connections=0)) as once:
+            status, content, _ = await _exchange(once, url, "GET", b"/version", [], b"")
+        return status, content
 
     def counts(self, url: str) -> dict[str, int]:
         """Requests under way at a backend, and answered by it so far."""
@@ -72,3 +73,24 @@ class Backends:
             self._under_way.pop(url, None)
             self._answered.pop(url, None)
             await pool.aclose()
+
+
+def _transport(limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+    return httpx.AsyncHTTPTransport(limits=limits, trust_env=False, verify=_NO_AUTHORITIES)
+
+
+async def _exchange(  # noqa: PLR0913, PLR0917 - an HTTP request
+    pool: httpx.AsyncHTTPTransport, url: str, method: str, target: bytes, headers: Headers, body: bytes
+) -> tuple[int, bytes, Headers]:
+    base = httpx.URL(url)
+    request = httpx.Request(
+        method,
+        base.copy_with(raw_path=target),
+        headers=[(b"host", base.netloc), *headers],
+        content=body,
+        extensions={"timeout": _TIMEOUT},
+    )
+    response = await pool.handle_async_request(request)
+    raw = [part async for part in response.stream]  # type: ignore[union-attr]
+    await response.aclose()
+    return response.status_code, b"".join(raw), response.headers.raw

@@ -168,7 +168,7 @@ def test_a_version_proved_with_two_gateways_survives_the_loss_of_pods(
     _, url = roll_out(ours, models[0])
     start_load(place, url)
     for part in ("predictor", "gateway"):
-        pods = place.kubectl("get", "pods", "-l", f"lakeloop.dev/part={part}", "-o", "name")
+        pods = place.kubectl("get", "pods", "-l", f"app.kubernetes.io/component={part}", "-o", "name")
         place.kubectl("delete", pods.split()[0], "--timeout=120s")
     told = end_load(place)
     assert (told["sent"], told["failed"]) == (RATE * SECONDS, 0), told["failures"]

@@ -12,7 +12,7 @@ PREDICTOR_CONTAINER = "kserve-container"
 
 ENDPOINT_LABEL = "lakeloop.dev/endpoint"
 HANDLE_LABEL = "lakeloop.dev/handle"
-PART_LABEL = "lakeloop.dev/part"
+PART_LABEL = "app.kubernetes.io/component"
 
 HANDLE_LENGTH = 20
 _LONGEST_ENDPOINT = 32  # NAME-HANDLE-predictor is a Service of KServe: 63 characters at most
@@ -39,12 +39,11 @@ def routes_name(endpoint: str) -> str:
 
 
 def labels(endpoint: str, part: str, handle: str = "") -> dict[str, str]:
-    """What lakeloop's objects of an endpoint are found by; NetworkPolicies select component `endpoint`."""
+    """What lakeloop's objects of an endpoint are found by; NetworkPolicies select by `part`, too."""
     own = {
         "app.kubernetes.io/name": "lakeloop",
         "app.kubernetes.io/part-of": "lakeloop",
         "app.kubernetes.io/managed-by": "lakeloop",
-        "app.kubernetes.io/component": "endpoint",
         ENDPOINT_LABEL: endpoint,
         PART_LABEL: part,
     }

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import httpx
 
 from lakeloop.domain.routes import Backend, order_of_attempts
-from lakeloop.serving.gateway.backends import Backends
+from lakeloop.serving.gateway.backends import Backends, who
 from lakeloop.serving.gateway.routes_source import RoutesSource
 
 MAX_BODY_BYTES = 16 * 2**20
@@ -108,7 +108,7 @@ class Gateway:
         if backend is None:
             return 404, _error("no such backend"), []
         try:
-            status, content = await self._backends.who(backend.url)
+            status, content = await who(backend.url)
         except httpx.TransportError as error:
             return 503, _error(f"it cannot be reached: {type(error).__name__}: {error}"), []
         return status, content, [(b"content-type", b"application/json")]

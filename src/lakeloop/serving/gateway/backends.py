@@ -44,19 +44,6 @@ class Backends:
         self._answered[url] = self._answered.get(url, 0) + 1
         return answered
 
-    async def who(self, url: str) -> tuple[int, bytes]:
-        """`GET /version` over a connection of its own; status and body.
-
-        An address that belonged to another Service a moment ago may still lead there: a connection from then, kept
-        for traffic, would go on doing so.
-
-        Raises:
-            httpx.TransportError: nobody answered.
-        """
-        async with _transport(httpx.Limits(max_keepalive_connections=0)) as once:
-            status, content, _ = await _exchange(once, url, "GET", b"/version", [], b"")
-        return status, content
-
     def counts(self, url: str) -> dict[str, int]:
         """Requests under way at a backend, and answered by it so far."""
         return {"in_flight": self._under_way.get(url, 0), "answered": self._answered.get(url, 0)}
@@ -73,6 +60,20 @@ class Backends:
             self._under_way.pop(url, None)
             self._answered.pop(url, None)
             await pool.aclose()
+
+
+async def who(url: str) -> tuple[int, bytes]:
+    """`GET /version` of a backend over a connection of its own; status and body.
+
+    An address that belonged to another Service a moment ago may still lead there: a connection from then, kept
+    for traffic, would go on doing so.
+
+    Raises:
+        httpx.TransportError: nobody answered.
+    """
+    async with _transport(httpx.Limits(max_keepalive_connections=0)) as once:
+        status, content, _ = await _exchange(once, url, "GET", b"/version", [], b"")
+    return status, content
 
 
 def _transport(limits: httpx.Limits) -> httpx.AsyncHTTPTransport:

@@ -9,6 +9,7 @@ from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lakeloop.adapters.cai.api import Api
@@ -160,10 +161,18 @@ def schedules(settings: Settings, pipeline_file: Callable[[str], Path]) -> Sched
 
 
 def run_ended(settings: Settings) -> Callable[[str], bool]:
-    """Whether a pipeline run is known to have ended: of runs on this machine, by their lock."""
+    """Whether a pipeline run, or a change by hand, is known to have ended: those of this machine, by their lock."""
     from lakeloop.adapters.files.run_locks import run_ended as ended
 
-    return lambda pipeline_run_id: ended(settings.runs_folder, pipeline_run_id)
+    folders = (settings.runs_folder, settings.changes_folder)
+    return lambda owner: any(ended(folder, owner) for folder in folders)
+
+
+def change_by_hand(settings: Settings, owner: str) -> AbstractContextManager[None]:
+    """For as long as it is held, this machine knows that the change by hand goes on; after a kill, that it does not."""
+    from lakeloop.adapters.files.run_locks import held_lock
+
+    return held_lock(settings.changes_folder, owner)
 
 
 def deployment_target(settings: Settings, use_case: UseCase) -> Target:

@@ -187,6 +187,11 @@ class Settings(BaseSettings):
         return self.root / "endpoints"
 
     @property
+    def changes_folder(self) -> Path:
+        """Locks of changes by hand that go on."""
+        return self.root / "changes"
+
+    @property
     def runs_folder(self) -> Path:
         """Run folders of the process runner."""
         return self.root / "runs"

@@ -22,6 +22,7 @@ TakeOver = Annotated[
 
 def change(use_case: str, wanted: Change, *, take_over: bool, as_json: bool) -> None:
     """Carry the change out and tell about it."""
+    from lakeloop import bootstrap
     from lakeloop.cli import output
     from lakeloop.domain.errors import UserError
     from lakeloop.rollout.by_hand import change_by_hand
@@ -33,7 +34,8 @@ def change(use_case: str, wanted: Change, *, take_over: bool, as_json: bool) -> 
         raise UserError("the reason is empty", where="--reason", fix="say why: the ledger keeps it")
     loaded, settings = load_use_case(use_case), Settings()
     who = claimant(settings, loaded, wanted.kind, take_over=take_over)
-    changed = change_by_hand(_places(settings, loaded), who, loaded, wanted, tell=output.say)
+    with bootstrap.change_by_hand(settings, who.owner):
+        changed = change_by_hand(_places(settings, loaded), who, loaded, wanted, tell=output.say)
     if as_json:
         output.as_json(changed_document(loaded, who, wanted, changed))
         return
@@ -41,7 +43,7 @@ def change(use_case: str, wanted: Change, *, take_over: bool, as_json: bool) -> 
 
 
 def claimant(settings: Settings, use_case: UseCase, kind: str, *, take_over: bool) -> Claimant:
-    """Its lease is short: nobody resumes a command that died."""
+    """Its lease is short: nobody resumes a command that died; on this machine the next one takes over at once."""
     import secrets
     from datetime import UTC, datetime
 

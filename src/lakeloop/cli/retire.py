@@ -45,7 +45,8 @@ def retire(use_case: UseCaseArgument, version: Version, *, reason: Reason, json:
         bootstrap.deployer(settings, loaded),
     )
     who = claimant(settings, loaded, "retired", take_over=False)
-    done = retire_version(places, who, loaded, version, reason, output.say)
+    with bootstrap.change_by_hand(settings, who.owner):
+        done = retire_version(places, who, loaded, version, reason, output.say)
     if json:
         output.as_json(
             {"use_case": loaded.name, "by": who.by, "reason": reason, **done.model_dump(mode="json")}

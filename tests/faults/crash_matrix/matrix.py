@@ -10,7 +10,7 @@ from tests.faults.crash_matrix.facts import differences
 from tests.faults.crash_matrix.points import Point, edge, kill
 from tests.faults.crash_matrix.world import BATCH_ROWS, Ended, World
 
-Rerun = Literal["resume", "new run"]
+Rerun = Literal["resume", "new run", "again"]
 Facts = dict[str, Any]
 KILLED = -9
 FIRST, SECOND = ("batch0",), ("batch0", "batch1")
@@ -32,6 +32,7 @@ class Matrix:
         self.world.copy("first")
         self.world.offer(*SECOND)
         self.clean["second"] = self._finished(self.world.run())
+        self.world.copy("second")
         self._stop_before(
             "train_model", "evaluate_model", "register_model", "redeploy_endpoint", "report_run"
         )
@@ -67,6 +68,14 @@ class Matrix:
         self._check_meanwhile(clean)
         ended = self._again(rerun, run_id, **changes)
         self._compare([(point, side)], rerun, ended, clean)
+
+    def die_by_hand(self, point: Point, side: str, words: Sequence[str]) -> None:
+        """One death of a command that nobody resumes, and the same command again."""
+        self.world.restore("second")
+        killed = self.world.call(*words, faults=dying(point, side))
+        assert killed.code == KILLED, f"nobody died {side} {point.name}:\n{killed.output}"
+        self._check_meanwhile("second")
+        self._compare([(point, side)], "again", self.world.call(*words), point.step)
 
     def die_often(self, deaths: Sequence[tuple[Point, str]], rerun: Rerun, clean: str, code: int = 0) -> None:
         """A death at each point, one after another, a rerun after each; the last one may finish."""

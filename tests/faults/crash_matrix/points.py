@@ -10,6 +10,7 @@ REFS = "lakeloop.adapters.spark.branches:TableRefs"
 SPARK_APPEND = "pyspark.sql.readwriter:DataFrameWriterV2.append"
 FOLDER = "lakeloop.adapters.local.endpoint_folder:EndpointFolder"
 SERVER = "lakeloop.adapters.local.process:ServerProcess"
+UNPIN = "lakeloop.adapters.iceberg.lake:IcebergLake.unpin"
 PIN = "lakeloop.adapters.iceberg.lake:IcebergLake.pin"
 STEP = "lakeloop.runtime.step"
 
@@ -83,9 +84,33 @@ REFUSAL = (
     Point("ingest_batch", "batch_refused in the ledger", LEDGER),
 )
 
+BY_HAND = {
+    command: (
+        Point(command, "claim in the ledger", LEDGER, 1),
+        Point(command, "model kept beside the endpoint", f"{FOLDER}.keep_model"),
+        Point(command, "candidate's server started", f"{SERVER}.start"),
+        Point(command, "traffic moved", f"{FOLDER}.write_routes", 1),
+        Point(command, "alias champion moved", f"{MLFLOW}.set_registered_model_alias"),
+        Point(command, "old server out of the routes", f"{FOLDER}.write_routes", 2),
+        Point(command, "old server stopped", f"{SERVER}.stop", 1),
+        Point(command, f"{kind} in the ledger", LEDGER, 2),
+    )
+    for command, kind in (("rollback", "rolled_back"), ("promote", "promoted"))
+} | {
+    "retire": (
+        Point("retire", "claim in the ledger", LEDGER, 1),
+        Point("retire", "retired in the ledger", LEDGER, 2),
+        Point("retire", "source snapshot unpinned", UNPIN, 1),
+        Point("retire", "feature snapshot unpinned", UNPIN, 2),
+        Point("retire", "released in the ledger", LEDGER, 3),
+    )
+}
+"""Commands that change something without a run; each is called again after its death."""
+
 STEPS = ("ingest_batch", "build_training_set", "train_model", "evaluate_model", "register_model",
          "redeploy_endpoint", "report_run")  # fmt: skip
-POINTS = list(dict.fromkeys([*FIRST_RUN, *LATER_RUN, *REJECTION, *REFUSAL, *map(edge, STEPS)]))
+HAND_POINTS = tuple(point for points in BY_HAND.values() for point in points)
+POINTS = list(dict.fromkeys([*FIRST_RUN, *LATER_RUN, *REJECTION, *REFUSAL, *HAND_POINTS, *map(edge, STEPS)]))
 WANTED = [point.wanted for point in POINTS]
 
 

@@ -1,14 +1,14 @@
-"""The crash matrix as a table of docs/reliability.md, between two marks."""
+"""The crash matrix as tables of docs/reliability.md, each between two marks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.faults.crash_matrix.matrix import Rerun
-from tests.faults.crash_matrix.points import FIRST_RUN, LATER_RUN, REFUSAL, REJECTION, Point
+from tests.faults.crash_matrix.points import FIRST_RUN, HAND_POINTS, LATER_RUN, REFUSAL, REJECTION, Point
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
-BEGIN, END = "<!-- crash matrix: begin -->", "<!-- crash matrix: end -->"
 Results = dict[tuple[str, str, str, Rerun], list[str]]
 COLUMNS: tuple[tuple[str, Rerun], ...] = (
     ("before", "resume"),
@@ -19,15 +19,41 @@ COLUMNS: tuple[tuple[str, Rerun], ...] = (
 
 
 def publish(results: Results, page: Path = PAGE) -> None:
-    """Replace what lies between the marks, unless only some of the matrix was played; the rest is a person's."""
-    if any((point.step, point.name, "before", "resume") not in results for point in points()):
-        return
+    """Replace what lies between the marks of each table all of whose points were played; the rest is a person's."""
+    runs, by_hand = ((p.step, p.name, "before", "resume") for p in points()), _hand_cells(HAND_POINTS)
+    if all(cell in results for cell in runs):
+        _replace(page, "crash matrix", table(results))
+    if all(cell in results for cell in by_hand):
+        _replace(page, "commands by hand", hand_table(results))
+
+
+def _replace(page: Path, name: str, content: str) -> None:
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     text = page.read_text(encoding="utf-8")
-    head, found, rest = text.partition(BEGIN)
-    _, ended, tail = rest.partition(END)
+    head, found, rest = text.partition(begin)
+    _, ended, tail = rest.partition(end)
     if not (found and ended):
-        raise ValueError(f"{page} has no place between {BEGIN} and {END}")
-    page.write_text(f"{head}{BEGIN}\n{table(results)}\n{END}{tail}", encoding="utf-8")
+        raise ValueError(f"{page} has no place between {begin} and {end}")
+    page.write_text(f"{head}{begin}\n{content}\n{end}{tail}", encoding="utf-8")
+
+
+def hand_table(results: Results) -> str:
+    """A row a point of a command, a column a side."""
+    head = ["command", "commit point", "cut before", "cut after"]
+    rows = [
+        [point.step, point.name, *(_cell(results.get(cell)) for cell in _hand_cells([point]))]
+        for point in HAND_POINTS
+    ]
+    found = [results[cell] for cell in _hand_cells(HAND_POINTS)]
+    total = (
+        f"{len(rows)} points, {sum(not f for f in found)} of {len(found)} deaths ended as a clean command."
+    )
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", total])
+
+
+def _hand_cells(chosen: Iterable[Point]) -> list[tuple[str, str, str, Rerun]]:
+    return [(p.step, p.name, side, "again") for p in chosen for side in ("before", "after")]
 
 
 def points() -> list[Point]:
@@ -39,8 +65,9 @@ def table(results: Results) -> str:
     """A row a point, a column a death and rerun."""
     head = ["step", "commit point", *(f"cut {side}, {rerun}" for side, rerun in COLUMNS)]
     lines = [head, ["---"] * len(head), *(_row(point, results) for point in points())]
-    same = sum(not found for found in results.values())
-    total = f"{len(points())} points, {same} of {len(results)} deaths ended as a clean run."
+    of_runs = [found for (_, _, _, rerun), found in results.items() if rerun != "again"]
+    same = sum(not found for found in of_runs)
+    total = f"{len(points())} points, {same} of {len(of_runs)} deaths ended as a clean run."
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", total])
 
 

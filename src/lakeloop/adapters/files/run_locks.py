@@ -1,8 +1,10 @@
-"""Whether a run of this machine goes on: the process runner holds `RUN_ID/lock` for as long as it lives."""
+"""Whether a run or a command of this machine goes on: each holds `OWNER/lock` for as long as it lives."""
 
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -16,3 +18,17 @@ def run_ended(runs_folder: Path, pipeline_run_id: str) -> bool:
             return True
     except OSError:  # no such run here, or its lock is held
         return False
+
+
+@contextmanager
+def held_lock(folder: Path, owner: str) -> Iterator[None]:
+    """Hold `owner`'s lock; its file goes at the end, and stays, free, where the process is killed."""
+    place = folder / owner
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield
+        finally:
+            (place / "lock").unlink(missing_ok=True)
+            place.rmdir()

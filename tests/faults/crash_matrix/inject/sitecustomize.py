@@ -1,6 +1,6 @@
 """Faults inside a step's own process: imported by every Python that finds this folder on PYTHONPATH.
 
-LAKELOOP_TEST_POINTS  JSON list of `[step, "module:attribute.path", nth call]`: what to wrap.
+LAKELOOP_TEST_POINTS  JSON list of `[step, "module:attribute.path", nth call]`: what to wrap; a step or a command.
 LAKELOOP_TEST_KILL    `INDEX:before` or `INDEX:after`: SIGKILL the step and its runner there, as a power cut would;
                       with `:step` behind it only the step, and only once.
 LAKELOOP_TEST_TRACE   file that gets the index of each point that was passed.
@@ -34,7 +34,10 @@ EDGE = "lakeloop.runtime.step:_step"  # each step comes by here first
 
 
 def step() -> str:
-    return Path(sys.argv[0]).parent.name if sys.argv and sys.argv[0].endswith("__main__.py") else ""
+    """The step of this process, or the command where it is none."""
+    if sys.argv and sys.argv[0].endswith("__main__.py"):
+        return Path(sys.argv[0]).parent.name
+    return sys.argv[1] if len(sys.argv) > 1 else ""
 
 
 def reached(target: str, side: str) -> None:

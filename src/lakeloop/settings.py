@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0",
         "org.xerial:sqlite-jdbc:3.50.3.0",
     )
+    spark_connection: str = Field(
+        default="",
+        description="Name of a Cloudera AI data connection: Spark sessions come from it (cml.data_v1).",
+    )
     spark_jars_folder: Path | None = Field(
         default=None, description="Where the packages lie; an image bakes them in."
     )
@@ -79,6 +83,10 @@ class Settings(BaseSettings):
         default=2_000_000, description="Synthetic batches up to this size need no JVM."
     )
     mlflow_tracking_uri: str = ""
+    mlflow_registry_uri: str = Field(
+        default="",
+        description="Versions and aliases. Empty: where runs are tracked; with a plugin's tracking, SQLite below home.",
+    )
     mlflow_artifact_uri: str = ""
     git_commit: str = "unknown"
     image_digest: str = "embedded"
@@ -169,6 +177,18 @@ class Settings(BaseSettings):
     def tracking_uri(self) -> str:
         """MLflow's tracking and registry URI."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def mlflow_is_plugin(self) -> bool:
+        """Whether runs are tracked through a plugin of MLflow, as in a Cloudera AI workbench."""
+        scheme = self.tracking_uri.partition(":")[0]
+        return scheme not in {"sqlite", "http", "https", "file", "postgresql", "mysql", "mssql"}
+
+    @property
+    def registry_uri(self) -> str:
+        """MLflow's registry URI: a workbench's plugin keeps no aliases."""
+        embedded = f"sqlite:///{self.root / 'mlflow.db'}"
+        return self.mlflow_registry_uri or (embedded if self.mlflow_is_plugin else self.tracking_uri)
 
     @property
     def artifact_uri(self) -> str:

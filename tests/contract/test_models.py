@@ -24,6 +24,7 @@ from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Interval, Scores, Verdict
 from lakeloop.ports.models import ModelRegistry, RunTracker
 from lakeloop.settings import Settings
+from tests.emulators.cai import mlflow_plugin
 
 SNAPSHOT = "3051729675574597004"
 FEATURES = (FeatureSpec(name="age", column="age"), FeatureSpec(name="city", column="city"))
@@ -41,12 +42,16 @@ def mlflow_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(home=tmp_path_factory.mktemp("mlflow"))
 
 
-@pytest.fixture(params=["mlflow", "memory"])
-def place(request: pytest.FixtureRequest) -> Place:
+@pytest.fixture(params=["mlflow", "mlflow-of-a-workbench", "memory"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
     if request.param == "memory":
         models = MemoryModels()
         return Place(models, models, lambda: (models, models))
-    settings: Settings = request.getfixturevalue("mlflow_settings")
+    if request.param == "mlflow":
+        settings: Settings = request.getfixturevalue("mlflow_settings")
+    else:
+        uri = mlflow_plugin.install(monkeypatch, tmp_path)
+        settings = Settings(home=tmp_path / "home", mlflow_tracking_uri=uri)
 
     def reopen() -> tuple[RunTracker, ModelRegistry]:
         return MlflowRunTracker(settings), MlflowModelRegistry(settings)

@@ -36,15 +36,30 @@ def open_client(settings: Settings) -> MlflowClient:
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.tracking_uri)
-    if not settings.tracking_uri.startswith("sqlite:///"):
-        return client
-    database = Path(settings.tracking_uri.removeprefix("sqlite:///"))
-    if not database.exists():
-        database.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(database.with_suffix(".lock")):
-        client.get_experiment_by_name("Default")
+    client = MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.registry_uri)
+    if settings.registry_uri.startswith("sqlite:///"):
+        database = Path(settings.registry_uri.removeprefix("sqlite:///"))
+        if not database.exists():
+            database.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(database.with_suffix(".lock")):
+            _create_tables(client, settings)
     return client
+
+
+def _create_tables(client: MlflowClient, settings: Settings) -> None:
+    if settings.tracking_uri == settings.registry_uri:
+        client.get_experiment_by_name("Default")
+    else:
+        client.search_registered_models(max_results=1)
+
+
+def enter_experiment(client: MlflowClient, settings: Settings, use_case: str) -> None:
+    """What the tracking plugin of a workbench needs before it finds a run by its id; nothing anywhere else."""
+    if settings.mlflow_is_plugin:
+        import mlflow
+
+        mlflow.set_tracking_uri(settings.tracking_uri)
+        mlflow.set_experiment(experiment_id=experiment_id(client, settings, use_case))
 
 
 def experiment_id(client: MlflowClient, settings: Settings, use_case: str) -> str:

@@ -19,7 +19,12 @@ _PACKAGES = ("xgboost-cpu", "xgboost", "numpy", "scipy", "pandas")
 
 
 def write_mlflow_model(  # noqa: PLR0913, PLR0917
-    target: Path, model_folder: Path, encoding: FeatureEncoding, example: pa.Table, run_id: str, model_id: str
+    target: Path,
+    model_folder: Path,
+    encoding: FeatureEncoding,
+    example: pa.Table,
+    run_id: str,
+    model_id: str | None,
 ) -> None:
     """Write an MLflow model folder to `target`.
 
@@ -37,7 +42,7 @@ def write_mlflow_model(  # noqa: PLR0913, PLR0917
     mlflow.xgboost.save_model(
         xgb.Booster(model_file=str(model_folder / BOOSTER_FILE)),
         str(target),
-        mlflow_model=Model(run_id=run_id, model_id=model_id),
+        mlflow_model=Model(run_id=run_id, **({} if model_id is None else {"model_id": model_id})),
         signature=ModelSignature(inputs, Schema([ColSpec("double", "score")])),
         input_example=pd.DataFrame(encode(example, encoding).astype("float64"), columns=encoding.names),
         pip_requirements=_requirements(),

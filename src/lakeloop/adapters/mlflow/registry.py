@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakeloop.adapters.mlflow.client import open_client
+from lakeloop.adapters.mlflow.client import enter_experiment, open_client
 from lakeloop.adapters.mlflow.download import download_folder
+from lakeloop.adapters.mlflow.locations import artifact_location, logged_model_id
 from lakeloop.adapters.mlflow.tags import RUN_KEY, VERDICT, lineage_tags
 from lakeloop.adapters.mlflow.tracker import read_training
 from lakeloop.domain.errors import ConflictError, LakeloopError, UserError
@@ -78,6 +79,7 @@ class MlflowModelRegistry:
 
     def trained(self, model_name: str, version: str) -> TrainedModel:
         """The training behind a version."""
+        enter_experiment(self._client, self._settings, model_name)
         return read_training(self._client, str(self._get(model_name, version).run_id))
 
     def download(self, model_name: str, version: str, folder: Path) -> Path:
@@ -128,15 +130,16 @@ class MlflowModelRegistry:
             "lakeloop.model_digest": trained.model_digest,
             VERDICT: verdict.decision,
         }
-        model_id = trained.model_uri.removeprefix("models:/")
+        model_id = logged_model_id(trained.model_uri)
+        logged = {} if model_id is None else {"model_id": model_id}
         made = self._client.create_model_version(
             model_name,
             # Not the models:/ URI: the SQL store would resolve it by the process's own tracking URI.
-            source=self._client.get_logged_model(model_id).artifact_location,
+            source=artifact_location(self._client, trained.model_uri),
             run_id=trained.mlflow_run_id,
             tags=tags,
-            model_id=model_id,
             await_creation_for=0,
+            **logged,
         )
         first, *others = self._versions(model_name, trained)
         if others and str(made.version) != first:

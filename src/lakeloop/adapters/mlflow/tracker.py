@@ -8,8 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lakeloop.adapters.mlflow.client import experiment_id, open_client
+from lakeloop.adapters.mlflow.client import enter_experiment, experiment_id, open_client
 from lakeloop.adapters.mlflow.download import download_folder
+from lakeloop.adapters.mlflow.locations import (
+    LOGGED,
+    RUN_FOLDER,
+    artifact_location,
+    create_logged_model,
+    run_model_uri,
+)
 from lakeloop.adapters.mlflow.tags import RUN_KEY, VERDICT, lineage_tags, shortened
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.lineage import Lineage
@@ -74,9 +81,9 @@ class MlflowRunTracker:
         Raises:
             LakeloopError: its bytes are not those that were trained.
         """
-        model = self._client.get_logged_model(trained.model_uri.removeprefix("models:/"))
-        place = f"run {trained.mlflow_run_id}"
-        return download_folder(model.artifact_location, folder, trained.model_digest, self._settings, place)
+        enter_experiment(self._client, self._settings, trained.lineage.use_case)
+        place, location = f"run {trained.mlflow_run_id}", artifact_location(self._client, trained.model_uri)
+        return download_folder(location, folder, trained.model_digest, self._settings, place)
 
     def log_verdict(self, mlflow_run_id: str, verdict: Verdict) -> None:
         """Gate metrics and the verdict as artifact and tags; again changes nothing."""
@@ -92,6 +99,7 @@ class MlflowRunTracker:
 
     def _runs(self, lineage: Lineage, condition: str) -> list[Run]:
         """Runs of the run key, oldest first."""
+        enter_experiment(self._client, self._settings, lineage.use_case)
         found = self._client.search_runs(
             [experiment_id(self._client, self._settings, lineage.use_case)],
             filter_string=f"tags.`{RUN_KEY}` = '{lineage.run_key}' and {condition}",
@@ -122,7 +130,7 @@ class MlflowRunTracker:
         example: pa.Table,
         parameters: dict[str, str],
     ) -> TrainedModel:
-        from mlflow.entities import LoggedModelOutput, Param
+        from mlflow.entities import Param
 
         from lakeloop.adapters.mlflow.dataset import dataset_input
 
@@ -130,13 +138,12 @@ class MlflowRunTracker:
         params = [Param(name, value) for name, value in parameters.items()]
         self._client.log_batch(run_id, metrics=_training_metrics(trained, run.info.start_time), params=params)
         self._client.log_inputs(run_id, datasets=[dataset_input(trained, encoding)])
-        model_id = self._log_model(run, trained, model_folder, encoding, example)
-        self._client.log_outputs(run_id, [LoggedModelOutput(model_id=model_id, step=0)])
+        model_uri = self._log_model(run, trained, model_folder, encoding, example)
         logged = trained.model_copy(
             update={
                 "mlflow_run_id": run_id,
                 "mlflow_run_url": self._url(run),
-                "model_uri": f"models:/{model_id}",
+                "model_uri": model_uri,
             }
         )
         self._client.log_text(run_id, logged.model_dump_json(indent=2), f"{FOLDER}/{TRAINING_FILE}")
@@ -152,19 +159,32 @@ class MlflowRunTracker:
     ) -> str:
         from lakeloop.adapters.mlflow.model_files import write_mlflow_model
 
-        model = self._client.create_logged_model(
-            run.info.experiment_id,
+        run_id, experiment = run.info.run_id, run.info.experiment_id
+        tags = lineage_tags(trained.lineage) | {"lakeloop.model_digest": trained.model_digest}
+        model = create_logged_model(
+            self._client,
+            experiment,
             name=trained.lineage.use_case,
-            source_run_id=run.info.run_id,
-            tags=lineage_tags(trained.lineage) | {"lakeloop.model_digest": trained.model_digest},
+            source_run_id=run_id,
+            tags=tags,
             model_type="classifier",
         )
+        model_id = None if model is None else str(model.model_id)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
-            write_mlflow_model(folder, model_folder, encoding, example, run.info.run_id, model.model_id)
-            self._client.log_model_artifacts(model.model_id, str(folder))
-        self._client.finalize_logged_model(model.model_id, "READY")
-        return str(model.model_id)
+            write_mlflow_model(folder, model_folder, encoding, example, run_id, model_id)
+            if model_id is None:
+                self._client.log_artifacts(run_id, str(folder), RUN_FOLDER)
+                return run_model_uri(run_id)
+            self._client.log_model_artifacts(model_id, str(folder))
+        self._finalize(run_id, model_id)
+        return f"{LOGGED}{model_id}"
+
+    def _finalize(self, run_id: str, model_id: str) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        self._client.finalize_logged_model(model_id, "READY")
+        self._client.log_outputs(run_id, [LoggedModelOutput(model_id=model_id, step=0)])
 
     def _settle(self, logged: TrainedModel) -> TrainedModel:
         first, *others = self._runs(logged.lineage, "attributes.status = 'FINISHED'")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lakeloop.adapters.spark import class_archive
 from lakeloop.adapters.spark.catalog_password import provide_catalog_password
+from lakeloop.adapters.spark.data_connection import connected_session
 from lakeloop.adapters.spark.event_log import event_log, redaction
 from lakeloop.adapters.spark.failures import first_line, spark_failures
 from lakeloop.adapters.spark.jars import ensure_jars
@@ -61,6 +62,9 @@ def spark_session(  # noqa: PLR0913 - each is a fact of the job
         LakeloopError: Spark did not start; on Kubernetes also: too few executors came, or too many were lost.
     """
     with ExitStack() as stack:
+        if settings.spark_connection:
+            yield stack.enter_context(connected_session(settings.spark_connection))
+            return
         if is_submitted():
             yield stack.enter_context(_started(settings, app_name, submitted_properties(settings)))
             return

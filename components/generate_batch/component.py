@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAIN
+from components.images import DISTRIBUTED
 
 
 @dsl.container_component
@@ -14,7 +14,7 @@ def generate_batch(
 ) -> dsl.ContainerSpec:
     """Fix the batch: make the next synthetic one, or resolve which new files or snapshots it is."""
     return dsl.ContainerSpec(
-        image=TRAIN,
+        image=DISTRIBUTED,
         command=["python", "-m", "components.generate_batch"],
         args=[
             "--pipeline-run-id",

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAIN
+from components.images import DISTRIBUTED
 
 
 @dsl.container_component
@@ -14,7 +14,7 @@ def train_model(
 ) -> dsl.ContainerSpec:
     """Train XGBoost on the training set; one MLflow run with lineage per run key."""
     return dsl.ContainerSpec(
-        image=TRAIN,
+        image=DISTRIBUTED,
         command=["python", "-m", "components.train_model"],
         args=[
             "--pipeline-run-id",

@@ -1,6 +1,10 @@
 #!/bin/bash
-# What Spark's Kubernetes scheduler starts in an executor's pod (`executor`, its contract: SPARK_* variables); anything else runs as it is.
+# What Spark's Kubernetes scheduler starts: `executor` in an executor's pod, `driver` in the driver's of cluster mode (the Spark operator);
+# its contract: SPARK_* variables. Anything else runs as it is.
 set -euo pipefail
+if [ "${1:-}" = driver ]; then
+  exec "$SPARK_HOME/bin/spark-submit" --conf "spark.driver.bindAddress=$SPARK_DRIVER_BIND_ADDRESS" --deploy-mode client "${@:2}"
+fi
 if [ "${1:-}" != executor ]; then exec "$@"; fi
 options=()
 while IFS= read -r name; do options+=("${!name}"); done < <(compgen -A variable SPARK_JAVA_OPT_ | sort -t_ -k4 -n)

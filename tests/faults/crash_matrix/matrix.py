@@ -26,16 +26,20 @@ class Matrix:
     results: dict[tuple[str, str, str, Rerun], list[str]] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Two clean runs, and a home right before each step of the second."""
+        """Two clean runs."""
         self.world.offer(*FIRST)
         self.clean["first"] = self._finished(self.world.run())
         self.world.copy("first")
         self.world.offer(*SECOND)
         self.clean["second"] = self._finished(self.world.run())
         self.world.copy("second")
-        self._stop_before(
-            "train_model", "evaluate_model", "register_model", "redeploy_endpoint", "report_run"
-        )
+
+    def stop_before_each_step(self) -> None:
+        """A home right before each step of the second run that needs no JVM; made once."""
+        if not (self.world.folder / "copies" / "report_run").exists():
+            self._stop_before(
+                "train_model", "evaluate_model", "register_model", "redeploy_endpoint", "report_run"
+            )
 
     def prepare_rejection(self) -> None:
         """A clean rejection, and a home right before it."""
@@ -46,6 +50,7 @@ class Matrix:
         self.clean["rejected"] = self._finished(self.world.run("--resume", ended.run_id, **REJECTING))
 
     def _stop_before(self, *steps: str) -> None:
+        self.world.offer(*SECOND)
         self.world.restore("first")
         words: list[str] = []
         for step in steps:

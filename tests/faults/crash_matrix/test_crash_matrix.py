@@ -56,6 +56,7 @@ def test_power_cuts_while_a_batch_is_refused(matrix: Matrix) -> None:
 @pytest.mark.parametrize("rerun", RERUNS)
 @pytest.mark.parametrize(("point", "side"), [*both_sides(LATER_RUN)], ids=named)
 def test_a_power_cut_in_a_later_run(matrix: Matrix, point: Point, side: str, rerun: Rerun) -> None:
+    matrix.stop_before_each_step()
     matrix.die_once(point.step, point, side, rerun, "second")
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from lakeloop.adapters.iceberg.catalog import open_catalog
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.iceberg.ledger import IcebergLedger
 from lakeloop.adapters.mlflow.registry import MlflowModelRegistry
 from lakeloop.adapters.mlflow.tracker import MlflowRunTracker
+from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.snapshots import SnapshotRange
@@ -177,3 +179,44 @@ def test_three_batches_through_training_gate_and_registry(tmp_path: Path) -> Non
     assert event.columns == ((1, "id", "long"),)
     run = MlflowRunTracker(bank.settings)._client.get_run(trained.mlflow_run_id)
     assert run.data.tags["lakeloop.verdict"] == "reject"
+
+
+def test_a_training_that_does_not_fit_is_refused_before_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = Bank(tmp_path)
+    training_set = bank.land(signal=1.0)
+    monkeypatch.setattr("components.train_model.__main__.available_bytes", lambda: 1000)
+    with pytest.raises(UserError, match=r"2000 rows of 2 features .* GiB are free.*train\.engine: spark"):
+        bank.round(training_set, use_case())
+    assert not (tmp_path / "training.json").exists()
+    monkeypatch.undo()
+    assert bank.round(training_set, use_case())[1].decision == "promote"
+
+
+def test_a_range_too_large_to_hold_is_judged_on_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = Bank(tmp_path)
+    training_set = bank.land(signal=1.0)
+    _, whole, _ = bank.round(training_set, use_case())
+    monkeypatch.setattr("components.evaluate_model.holdout.LARGE_ROWS", 100)
+    _, streamed, _ = bank.round(training_set, use_case())
+    timing = {"scoring_seconds"}
+    assert streamed.model_dump(exclude=timing) == whole.model_dump(exclude=timing)
+
+
+def test_snapshots_that_expire_before_the_registration_stop_it(tmp_path: Path) -> None:
+    """Nothing is promoted on what cannot be made again; the next run reads what is there."""
+    bank = Bank(tmp_path)
+    first = bank.land(signal=1.0)
+    bank.round(first, use_case())
+    later = bank.land(signal=1.0)
+    table = bank.catalog.load_table(SOURCE)
+    table.maintenance.expire_snapshots().by_ids([int(first.range.to_snapshot_id)]).commit()
+    with pytest.raises(LakeloopError, match=f"no snapshot {first.range.to_snapshot_id}"):
+        bank.register(use_case())
+    assert MlflowModelRegistry(bank.settings).champion("loans") is None
+    assert not (tmp_path / "registration.json").exists()
+    bank.round(later, use_case())
+    assert bank.register(use_case()).pins[SOURCE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lakeloop.adapters.kserve.canary import canary_service
 from lakeloop.adapters.kserve.gateway_objects import GatewayPlace, gateway_objects, routes_config_map
 from lakeloop.adapters.kserve.inference_service import ServedVersion, inference_service
 from lakeloop.domain.model_pods import ModelPods
@@ -40,6 +41,7 @@ def example_version(**changed: Any) -> ServedVersion:
 def manifests() -> dict[str, Any]:
     """By file name."""
     gateway = GatewayPlace(endpoint="card-fraud", namespace="lakeloop", image="lakeloop/serve:0.1.0")
+    newer = example_version(identity=IDENTITY.model_copy(update={"version": "8"}))
     live = Backend(handle="0" * 20, url="http://card-fraud-1-predictor.lakeloop.svc", version="7", weight=100)
     routes = Routes(generation=3, backends=(live,), live=live.handle)
     return {
@@ -48,5 +50,7 @@ def manifests() -> dict[str, Any]:
             example_version(pods=ModelPods(replicas=2, max_replicas=6, cpu="500m"))
         ),
         "gateway": gateway_objects(gateway),
+        "canary_standard": canary_service(example_version(), newer, 10, "spec.canary"),
+        "canary_knative": canary_service(example_version(), newer, 10, "canaryTrafficPercent"),
         "routes": routes_config_map("card-fraud", "lakeloop", routes, version="12345"),
     }

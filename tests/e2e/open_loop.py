@@ -1,7 +1,8 @@
 """Open-loop load inside the cluster: requests leave at their times, whether the earlier ones were answered or not.
 
-Runs in a pod, on the image of the endpoints (`python - URL SECONDS RATE` with this file as standard input), and
-prints one JSON document. Every second request takes a connection of its own, as callers behind a proxy do.
+Runs in a pod, on the image of the endpoints (`python -c ... URL SECONDS RATE`), until the file /tmp/end is there,
+or for `SECONDS` at most, and prints one JSON document. Every second request takes a connection of its own, as
+callers behind a proxy do.
 """
 
 import asyncio
@@ -9,11 +10,18 @@ import json
 import ssl
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+END = Path("/tmp/end")  # noqa: S108 - in a pod of its own
 ROW = {"amount": 0.7, "age": 31, "kind": "b"}
+
+
+def ended() -> bool:
+    """Whether the test has seen enough."""
+    return END.exists()
 
 
 async def main(url: str, seconds: float, rate: float) -> dict[str, Any]:
@@ -42,7 +50,7 @@ async def main(url: str, seconds: float, rate: float) -> dict[str, Any]:
         httpx.AsyncClient(trust_env=False, timeout=60, verify=plain) as kept,
         httpx.AsyncClient(trust_env=False, timeout=60, verify=plain, limits=fresh) as new,
     ):
-        while (due := start + sent / rate) < start + seconds:
+        while (due := start + sent / rate) < start + seconds and not ended():
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             late = max(late, time.monotonic() - due)
             tasks.append(asyncio.create_task(ask(sent, kept if sent % 2 else new)))

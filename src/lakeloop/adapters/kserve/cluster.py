@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lakeloop.adapters.kserve.canary import Split, inference_service_schema, split_of
 from lakeloop.adapters.kserve.names import FIELD_MANAGER
 from lakeloop.domain.errors import ConflictError, LakeloopError, UserError
 
@@ -94,6 +95,17 @@ class Cluster:
             "GET", f"{self._path('Pod', pod)}/log", query=query, accept=(400, _NOT_FOUND)
         )
         return answer.decode(errors="replace") if status < 400 else ""  # noqa: PLR2004 - HTTP
+
+    def traffic_split(self) -> Split:
+        """How this cluster's KServe splits traffic, by the schema that it serves."""
+        _, openapi = self.call("GET", "/openapi/v3/apis/serving.kserve.io/v1beta1", accept=(_NOT_FOUND,))
+        _, groups = self.call("GET", "/apis")
+        named = {group["name"] for group in json.loads(groups)["groups"]}
+        try:
+            document = json.loads(openapi)
+        except ValueError:
+            document = {}
+        return split_of(inference_service_schema(document), named)
 
     def call(  # noqa: PLR0913 - an HTTP request
         self,

@@ -37,7 +37,7 @@ def body(step: Step) -> None:
         document=plan.model_dump_json(),
         still=lambda events: watermark(events) == plan.watermark,
     ):
-        training_set = bootstrap.feature_builder(step.settings).build(step.use_case, plan)
+        training_set = bootstrap.feature_builder(step.settings, progress).build(step.use_case, plan)
     progress(core.told(plan, training_set))
     _leave(step, training_set)
 

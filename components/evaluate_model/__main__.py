@@ -149,14 +149,19 @@ def _champion(
         if champions.same_definitions(model.encoding, encoding):
             found = scoring.scores(model.booster, model.encoding, rows.encoder(model.encoding), holdout)
         else:
-            found = _scores_from_raw(step, trained, rows, holdout, model)
+            found = _scores_from_raw(step, trained, rows, holdout, model, encoding)
     except LakeloopError as error:
         return core.ChampionScores(version, problem=str(error))
     return core.ChampionScores(version, found)
 
 
-def _scores_from_raw(
-    step: Step, trained: TrainedModel, rows: FeatureRows, holdout: Indices, model: Model
+def _scores_from_raw(  # noqa: PLR0913, PLR0917
+    step: Step,
+    trained: TrainedModel,
+    rows: FeatureRows,
+    holdout: Indices,
+    model: Model,
+    challenger: FeatureEncoding,
 ) -> core.Scoring:
     """By the champion's own expressions, where features have been redefined since it was trained."""
     range_, table = trained.lineage.training_set.range, step.use_case.table
@@ -173,10 +178,11 @@ def _scores_from_raw(
     source = lake.read_batches(
         range_.table,
         range_.to_snapshot_id,
-        columns=list(dict.fromkeys([*order, *model.encoding.source_columns])),
-        where={name: keys.column(name).unique().to_pylist() for name in dict.fromkeys(order)},
+        columns=list(dict.fromkeys([*order, *model.encoding.raw_columns])),
+        where={c: keys.column(c).unique().to_pylist() for c in order if not keys.column(c).null_count},
     )
     raw = champions.raw_rows(rows, holdout, order, source)
+    raw = champions.with_past(raw, rows.feature_table(holdout), model.encoding, challenger)
     matrix = champions.raw_encoder(raw_to_features, raw, model.encoding)
     return scoring.scores(model.booster, model.encoding, matrix, np.arange(len(holdout)))
 

@@ -34,7 +34,33 @@ def _definition(feature: EncodedFeature) -> EncodedFeature:
 def missing_columns(champion: FeatureEncoding, columns: Iterable[str]) -> list[str]:
     """Raw columns that the champion needs and the source table does not have any more."""
     present = set(columns)
-    return [name for name in champion.source_columns if name not in present]
+    return [name for name in champion.raw_columns if name not in present]
+
+
+def with_past(
+    raw: pa.Table, features: pa.Table, champion: FeatureEncoding, challenger: FeatureEncoding
+) -> pa.Table:
+    """Raw rows with what the champion has to know of their entities' past: as the challenger's features have it.
+
+    Args:
+        raw: source rows of the holdout.
+        features: the challenger's features of the same rows, in the same order.
+        champion: whose columns are asked for.
+        challenger: says how the features were made.
+
+    Raises:
+        UserError: the champion looks at the past otherwise than any feature of the challenger.
+    """
+    known = {feature.name: _definition(feature) for feature in challenger.features}
+    for feature in (f for f in champion.features if f.as_of is not None):
+        if known.get(feature.name) != _definition(feature):
+            raise UserError(
+                f"feature {feature.name!r} looks at earlier rows as no feature of the challenger does",
+                where="features",
+                fix="keep it as it was, or train once without a champion to compare with",
+            )
+        raw = raw.append_column(feature.name, features.column(feature.name))
+    return raw
 
 
 def raw_rows(
@@ -53,7 +79,7 @@ def raw_rows(
     """
     table = pa.Table.from_batches(source)
     wanted = rows.order_columns.take(pa.array(holdout))
-    columns = list(dict.fromkeys(order))
+    columns = [c for c in dict.fromkeys(order) if not wanted.column(c).null_count]  # null equals nothing
     for name in columns:
         wanted = wanted.set_column(
             wanted.schema.get_field_index(name),

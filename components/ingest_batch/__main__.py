@@ -13,7 +13,9 @@ def body(step: Step) -> None:
     """Leave what became of the batch; a refused one ends the step with exit code 2, after it was recorded."""
     batch = step.read("batch", Batch)
     progress(f"batch {batch.batch_id}: write, audit, publish" if batch.files else "no new batch")
-    result = bootstrap.batch_publisher(step.settings).publish(step.use_case, batch, step.pipeline_run_id)
+    result = bootstrap.batch_publisher(step.settings, progress).publish(
+        step.use_case, batch, step.pipeline_run_id
+    )
     progress(core.told(result))
     _leave(step, result)
     if result.outcome == "refused":

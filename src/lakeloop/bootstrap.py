@@ -83,18 +83,42 @@ def batch_records(settings: Settings) -> BatchRecords:
     return IcebergBatchRecords(settings)
 
 
-def batch_publisher(settings: Settings) -> BatchPublisher:
-    """Write-audit-publish, in Spark."""
-    from lakeloop.adapters.spark.publisher import SparkBatchPublisher
+def batch_publisher(settings: Settings, tell: Callable[[str], None] = print) -> BatchPublisher:
+    """Write-audit-publish, in this process while the batch is small, else in Spark."""
+    from lakeloop.adapters.iceberg.chosen_engine import ChosenBatchPublisher
+    from lakeloop.adapters.iceberg.lake import IcebergLake
+    from lakeloop.adapters.spark.batch_files import estimated_rows
 
-    return SparkBatchPublisher(settings, lake(settings), batch_records(settings))
+    def local() -> BatchPublisher:
+        from lakeloop.adapters.in_process.publisher import InProcessBatchPublisher
+
+        return InProcessBatchPublisher(settings, IcebergLake(settings), batch_records(settings))
+
+    def spark() -> BatchPublisher:
+        from lakeloop.adapters.spark.publisher import SparkBatchPublisher
+
+        return SparkBatchPublisher(settings, lake(settings), batch_records(settings))
+
+    return ChosenBatchPublisher(settings, estimated_rows, local, spark, tell)
 
 
-def feature_builder(settings: Settings) -> FeatureBuilder:
-    """Features of snapshot ranges, in Spark."""
-    from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
+def feature_builder(settings: Settings, tell: Callable[[str], None] = print) -> FeatureBuilder:
+    """Features of snapshot ranges, in this process while there is little to read, else in Spark."""
+    from lakeloop.adapters.iceberg.chosen_engine import ChosenFeatureBuilder
+    from lakeloop.adapters.iceberg.lake import IcebergLake
+    from lakeloop.adapters.iceberg.range_builder import RangeBuilder
 
-    return SparkFeatureBuilder(settings, lake(settings))
+    def local() -> RangeBuilder:
+        from lakeloop.adapters.in_process.feature_builder import InProcessFeatureBuilder
+
+        return InProcessFeatureBuilder(settings, IcebergLake(settings))
+
+    def spark() -> RangeBuilder:
+        from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
+
+        return SparkFeatureBuilder(settings, lake(settings))
+
+    return ChosenFeatureBuilder(settings, lake(settings), local, spark, tell)
 
 
 def feature_recomputer(settings: Settings) -> FeatureRecomputer:

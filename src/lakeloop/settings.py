@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from lakeloop import __version__
+from lakeloop.domain.engines import Engine
 
 MOUNTS_VARIABLE = "LAKELOOP_MOUNTED_SETTINGS"
 DEFAULT_MOUNTS = ("/etc/lakeloop/settings", "/etc/lakeloop/credentials")
@@ -81,6 +82,12 @@ class Settings(BaseSettings):
     )
     local_generation_rows: int = Field(
         default=2_000_000, description="Synthetic batches up to this size need no JVM."
+    )
+    engine: Engine = Field(
+        default="auto", description="Lands batches and computes features; auto: as the use case says."
+    )
+    local_engine_rows: int = Field(
+        default=2_000_000, description="Up to so many rows, batches and features need no JVM (engine auto)."
     )
     mlflow_tracking_uri: str = ""
     mlflow_registry_uri: str = Field(

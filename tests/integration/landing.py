@@ -6,9 +6,13 @@ import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
+from lakeloop.adapters.iceberg.chosen_engine import ChosenBatchPublisher
+from lakeloop.adapters.iceberg.range_builder import RangeBuilder
+from lakeloop.adapters.in_process.feature_builder import InProcessFeatureBuilder
+from lakeloop.adapters.in_process.publisher import InProcessBatchPublisher
 from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
 from lakeloop.adapters.spark.publisher import SparkBatchPublisher
 from lakeloop.domain.batch import Batch, IngestResult
@@ -18,6 +22,7 @@ from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.plan import Plan
 from lakeloop.domain.planner import plan_range
 from lakeloop.domain.use_case import UseCase
+from lakeloop.ports.lake import BatchPublisher
 
 HEADER = "id,at,amount,kind,failed"
 
@@ -47,6 +52,8 @@ class Landing:
     folder: Path
     changes: dict[str, Any] = field(default_factory=dict)
     ledger: list[LedgerEvent] = field(default_factory=list)
+    engine: Literal["spark", "local"] = "spark"
+    told: list[str] = field(default_factory=list)
 
     @property
     def use_case(self) -> UseCase:
@@ -76,10 +83,15 @@ class Landing:
         path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
         return Batch(kind="files", batch_id=name, number=1, files=(path.as_uri(),), format="csv")
 
-    def publisher(self) -> SparkBatchPublisher:
-        settings = self.spark_lake.settings
+    def publisher(self) -> BatchPublisher:
+        """Of the engine; what the in-process one leaves to Spark, Spark does, as in a pipeline."""
+        settings, lake = self.spark_lake.settings, self.spark_lake.lake
         records = IcebergBatchRecords(settings)
-        return SparkBatchPublisher(settings, self.spark_lake.lake, records, self.spark_lake.spark)
+        spark = SparkBatchPublisher(settings, lake, records, self.spark_lake.spark)
+        if self.engine == "spark":
+            return spark
+        local = InProcessBatchPublisher(settings, lake, records)
+        return ChosenBatchPublisher(settings, lambda _: 1, lambda: local, lambda: spark, self.told.append)
 
     def publish(self, batch: Batch) -> IngestResult:
         return self.publisher().publish(self.use_case, batch, "test")
@@ -107,7 +119,10 @@ class Landing:
         return plan_range(self.state, watermark(self.ledger), self.use_case.snapshots, in_use)
 
     def build(self, plan: Plan | None = None) -> TrainingSet:
-        builder = SparkFeatureBuilder(self.spark_lake.settings, self.spark_lake.lake, self.spark_lake.spark)
+        settings, lake = self.spark_lake.settings, self.spark_lake.lake
+        builder: RangeBuilder = InProcessFeatureBuilder(settings, lake)
+        if self.engine == "spark":
+            builder = SparkFeatureBuilder(settings, lake, self.spark_lake.spark)
         return builder.build(self.use_case, plan or self.plan())
 
     def consume(self, plan: Plan) -> None:

@@ -17,9 +17,11 @@ from tests.integration.landing import Landing, rows
 pytestmark = pytest.mark.spark
 
 
-@pytest.fixture
-def landing(spark_lake: Any, fresh_namespace: Callable[[], str], tmp_path: Path) -> Landing:
-    return Landing(spark_lake, fresh_namespace(), tmp_path)
+@pytest.fixture(params=["spark", "local"])
+def landing(
+    request: pytest.FixtureRequest, spark_lake: Any, fresh_namespace: Callable[[], str], tmp_path: Path
+) -> Landing:
+    return Landing(spark_lake, fresh_namespace(), tmp_path, engine=request.param)
 
 
 def feature_rows(landing: Landing, training_set: TrainingSet) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from components.generate_batch import core
 from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
+from lakeloop.adapters.iceberg.branches import IcebergRefs
 from lakeloop.adapters.spark.branches import TableRefs
 from lakeloop.domain.batch import BATCH_ID_PROPERTY, Batch
 from lakeloop.domain.errors import UserError
@@ -23,9 +24,11 @@ from tests.integration.landing import HEADER, Landing, rows
 pytestmark = pytest.mark.spark
 
 
-@pytest.fixture
-def landing(spark_lake: Any, fresh_namespace: Callable[[], str], tmp_path: Path) -> Landing:
-    return Landing(spark_lake, fresh_namespace(), tmp_path)
+@pytest.fixture(params=["spark", "local"])
+def landing(
+    request: pytest.FixtureRequest, spark_lake: Any, fresh_namespace: Callable[[], str], tmp_path: Path
+) -> Landing:
+    return Landing(spark_lake, fresh_namespace(), tmp_path, engine=request.param)
 
 
 def local(uri: str) -> Path:
@@ -192,37 +195,32 @@ def test_unreadable_files(landing: Landing, tmp_path: Path) -> None:
         landing.publish(empty)
 
 
-class Intruder(TableRefs):
-    """Another writer who is always in time: acts between the audit and the publication."""
-
-    act: Callable[[], None]
-
-    def publish(self, *arguments: Any) -> bool:
-        type(self).act()
-        type(self).act = staticmethod(lambda: None)
-        return super().publish(*arguments)
+MOMENTS = {
+    "spark": {"audited": (TableRefs, "publish"), "committing": (TableRefs, "_stage_properties")},
+    "local": {"audited": (IcebergRefs, "publish"), "committing": (IcebergRefs, "_commit")},
+}
+"""Between the audit and the publication; and when that has looked at main and is about to commit."""
 
 
-class LateIntruder(TableRefs):
-    """Acts when the publishing transaction has looked at main and is about to commit."""
+def intrude(landing: Landing, monkeypatch: pytest.MonkeyPatch, moment: str, act: Callable[[], Any]) -> None:
+    """Another writer who is always in time, once."""
+    owner, name = MOMENTS[landing.engine][moment]
+    real, waiting = getattr(owner, name), [act]
 
-    act: Callable[[], None]
+    def call(*arguments: Any, **named: Any) -> Any:
+        if waiting:
+            waiting.pop()()
+        return real(*arguments, **named)
 
-    def _stage_properties(self, *arguments: Any) -> None:
-        type(self).act()
-        type(self).act = staticmethod(lambda: None)
-        super()._stage_properties(*arguments)
+    monkeypatch.setattr(owner, name, call)
 
 
-@pytest.mark.parametrize("intruder", [Intruder, LateIntruder])
-def test_main_moved_while_auditing(
-    landing: Landing, monkeypatch: pytest.MonkeyPatch, intruder: type[Intruder | LateIntruder]
-) -> None:
+@pytest.mark.parametrize("moment", ["audited", "committing"])
+def test_main_moved_while_auditing(landing: Landing, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     landing.land("one", 0, 9)
     table = f"{landing.spark_lake.settings.catalog_name}.{landing.use_case.table.name}"
     statement = f"INSERT INTO {table} VALUES (99, TIMESTAMP'2025-01-01', 1, 'a', 1)"  # noqa: S608
-    intruder.act = staticmethod(lambda: landing.spark_lake.sql(statement) and None)
-    monkeypatch.setattr("lakeloop.adapters.spark.publisher.TableRefs", intruder)
+    intrude(landing, monkeypatch, moment, lambda: landing.spark_lake.sql(statement))
     assert landing.land("two", 9, 9).outcome == "published"
     assert landing.ids() == [*range(18), 99]
     head = next(s for s in landing.state.snapshots if s.snapshot_id == landing.state.current_snapshot_id)
@@ -237,12 +235,9 @@ def test_the_other_writer_brought_this_very_batch(landing: Landing, monkeypatch:
     use_case = landing.use_case
 
     def act() -> None:
-        with monkeypatch.context() as plain:
-            plain.setattr("lakeloop.adapters.spark.publisher.TableRefs", TableRefs)
-            assert winner.publish(use_case, batch, "winner").outcome == "published"
+        assert winner.publish(use_case, batch, "winner").outcome == "published"
 
-    Intruder.act = staticmethod(act)
-    monkeypatch.setattr("lakeloop.adapters.spark.publisher.TableRefs", Intruder)
+    intrude(landing, monkeypatch, "audited", act)
     result = landing.publish(batch)
     assert result.outcome == "already_published"
     assert landing.ids() == list(range(18))

@@ -107,7 +107,9 @@ class World:
 @contextmanager
 def world_in(folder: Path) -> Iterator[World]:
     """The set-up below a folder; servers and Spark end with it."""
-    settings = Settings(home=folder / "home", spark_master="local[2]", pipeline_run_by="scorecard")
+    settings = Settings(
+        home=folder / "home", spark_master="local[2]", pipeline_run_by="scorecard", engine="spark"
+    )
     with ExitStack() as stack:
         spark = stack.enter_context(spark_session(settings, "scorecard", rows=1000))
         _share(stack, spark)

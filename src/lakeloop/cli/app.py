@@ -7,6 +7,7 @@ import typer
 from lakeloop import __version__
 from lakeloop.cli import (
     cai,
+    export,
     history,
     init,
     logs,
@@ -66,7 +67,7 @@ def lakeloop(
 
 
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
-_RECORD = (history, what_served, why, replay, show)
+_RECORD = (history, what_served, why, replay, show, export)
 _ENDPOINT = (rollback, promote, retire, serve, stop)
 _PLACES = (prepare, cai, spark_application, run_submission)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, *_PLACES):

@@ -21,7 +21,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def fit_encoding(
-    features: Iterable[FeatureSpec], table: pa.Table, raw_columns: Mapping[str, str]
+    features: Iterable[FeatureSpec], table: pa.Table, raw_columns: Mapping[str, str], event_time: str = ""
 ) -> FeatureEncoding:
     """Order, types and category codes, learned from training rows.
 
@@ -29,16 +29,17 @@ def fit_encoding(
         features: as declared in the use case; their order is the booster's.
         table: training rows, one column per feature, named as the feature.
         raw_columns: the source table's columns -> their types, in the table's order.
+        event_time: the table's event time, where a feature counts years up to it.
 
     Raises:
         UserError: a feature is not in `table`, or has more than `MAX_CATEGORIES` values.
     """
     specs = tuple(features)
-    encoded = tuple(fit_feature(spec, _column(table, spec.name)) for spec in specs)
-    return FeatureEncoding(features=encoded, source_columns=source_columns(specs, raw_columns))
+    encoded = tuple(fit_feature(spec, _column(table, spec.name), event_time) for spec in specs)
+    return FeatureEncoding(features=encoded, source_columns=source_columns(specs, raw_columns, event_time))
 
 
-def fit_feature(spec: FeatureSpec, values: pa.ChunkedArray) -> EncodedFeature:
+def fit_feature(spec: FeatureSpec, values: pa.ChunkedArray, event_time: str = "") -> EncodedFeature:
     """One feature's type and category codes, learned from its training values.
 
     Raises:
@@ -56,21 +57,38 @@ def fit_feature(spec: FeatureSpec, values: pa.ChunkedArray) -> EncodedFeature:
                 fix="use a coarser column, or declare it numeric",
             )
     return EncodedFeature(
-        name=spec.name, type=kind, column=spec.column, expression=spec.expression, categories=categories
+        name=spec.name,
+        type=kind,
+        column=spec.served_column,
+        expression=spec.served_expression(event_time),
+        categories=categories,
+        as_of=spec.as_of,
     )
 
 
-def source_columns(features: Iterable[FeatureSpec], raw_columns: Mapping[str, str]) -> dict[str, str]:
-    """The raw columns that the features read -> their types, in the order of `raw_columns`.
+def source_columns(
+    features: Iterable[FeatureSpec], raw_columns: Mapping[str, str], event_time: str = ""
+) -> dict[str, str]:
+    """The columns that a caller sends -> their types: raw ones in the order of `raw_columns`, then as-of features.
 
     An expression reads each known column whose name stands in it outside a string literal (SQL names compare
-    without case, as in Spark and DuckDB).
+    without case, as in Spark and DuckDB). What looks at earlier rows cannot be computed from one row: its value is
+    sent, under the feature's name.
     """
-    wanted: set[str] = set()
+    wanted, sent = set[str](), dict[str, str]()
     for feature in features:
-        text = feature.column or _STRING_LITERAL.sub("''", feature.expression or "")
-        wanted |= {word.lower() for word in ([text] if feature.column else _IDENTIFIER.findall(text))}
-    return {name: type_ for name, type_ in raw_columns.items() if name.lower() in wanted}
+        if feature.as_of is not None:
+            of_text = feature.type == "categorical" or raw_columns.get(feature.as_of.of or "") == "string"
+            sent[feature.name] = "string" if of_text and feature.as_of.aggregate == "last" else "double"
+            continue
+        wanted |= {word.lower() for word in _row_columns(feature, event_time)}
+    return {name: type_ for name, type_ in raw_columns.items() if name.lower() in wanted} | sent
+
+
+def _row_columns(feature: FeatureSpec, event_time: str) -> list[str]:
+    if feature.expression is not None:
+        return _IDENTIFIER.findall(_STRING_LITERAL.sub("''", feature.expression))
+    return [feature.date_column, event_time] if feature.date_column else [feature.column or ""]
 
 
 def encode(data: pa.Table | pa.RecordBatch | Rows, encoding: FeatureEncoding) -> Matrix:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakeloop.domain.batch import RuleResult
-from lakeloop.domain.labels import label_sql, negative_sql, quoted, text_literal, unknown_label_sql
+from lakeloop.domain.dialects import SPARK, Dialect
+from lakeloop.domain.labels import label_sql, negative_sql, unknown_label_sql
 from lakeloop.domain.use_case import Bounds, UseCase
 
 
@@ -25,17 +26,17 @@ class RowRule:
     allowed_fraction: float = 0.0
 
 
-def row_rules(use_case: UseCase) -> tuple[RowRule, ...]:
+def row_rules(use_case: UseCase, dialect: Dialect = SPARK) -> tuple[RowRule, ...]:
     """The declared rules that can name the rows which break them."""
-    expected = use_case.expectations
-    rules = [RowRule(f"not_null({c})", f"({quoted(c)} IS NULL)", "no null") for c in expected.not_null]
+    expected, name = use_case.expectations, dialect.quoted
+    rules = [RowRule(f"not_null({c})", f"({name(c)} IS NULL)", "no null") for c in expected.not_null]
     rules += [
-        RowRule(f"max_null_fraction({c})", f"({quoted(c)} IS NULL)", f"at most {share:.4g} null", share)
+        RowRule(f"max_null_fraction({c})", f"({name(c)} IS NULL)", f"at most {share:.4g} null", share)
         for c, share in expected.max_null_fraction.items()
     ]
-    rules += [_range(use_case, column, bounds) for column, bounds in expected.ranges.items()]
-    rules += [_allowed(column, values) for column, values in expected.allowed.items()]
-    unknown = unknown_label_sql(use_case.label, label_type(use_case))
+    rules += [_range(use_case, column, bounds, dialect) for column, bounds in expected.ranges.items()]
+    rules += [_allowed(column, values, dialect) for column, values in expected.allowed.items()]
+    unknown = unknown_label_sql(use_case.label, label_type(use_case), dialect)
     return (*rules, RowRule(f"label_values({use_case.label.column})", unknown, "two classes"))
 
 
@@ -44,10 +45,10 @@ def label_type(use_case: UseCase) -> str:
     return use_case.table.columns.get(use_case.label.column, "int")
 
 
-def audit_sql(use_case: UseCase) -> dict[str, str]:
+def audit_sql(use_case: UseCase, dialect: Dialect = SPARK) -> dict[str, str]:
     """Alias -> SQL aggregate over the staged rows; all of them in one SELECT."""
-    label = label_sql(use_case.label, label_type(use_case))
-    other = negative_sql(use_case.label, label_type(use_case))
+    label = label_sql(use_case.label, label_type(use_case), dialect)
+    other = negative_sql(use_case.label, label_type(use_case), dialect)
     aggregates = {
         "rows": "count(1)",
         "positives": f"coalesce(sum({label}), 0e0)",
@@ -55,12 +56,12 @@ def audit_sql(use_case: UseCase) -> dict[str, str]:
         "first_negative": f"min({other})",
         "last_negative": f"max({other})",
     }
-    for index, rule in enumerate(row_rules(use_case)):
+    for index, rule in enumerate(row_rules(use_case, dialect)):
         aggregates[f"broken_{index}"] = f"count(CASE WHEN {rule.broken} THEN 1 END)"
     if unique := use_case.expectations.unique:
-        columns = ", ".join(map(quoted, unique))
-        aggregates["distinct_keys"] = f"count(DISTINCT struct({columns}))"
-        aggregates |= {"first_key": f"min({quoted(unique[0])})", "last_key": f"max({quoted(unique[0])})"}
+        columns = [dialect.quoted(c) for c in unique]
+        aggregates["distinct_keys"] = f"count(DISTINCT {dialect.row_of(columns)})"
+        aggregates |= {"first_key": f"min({columns[0]})", "last_key": f"max({columns[0]})"}
     return aggregates
 
 
@@ -91,8 +92,8 @@ def summary(results: Iterable[RuleResult]) -> str:
     return "; ".join(f"{r.rule}: {r.observed}, expected {r.expected}" for r in broken(results))
 
 
-def _range(use_case: UseCase, column: str, bounds: Bounds) -> RowRule:
-    name = quoted(column)
+def _range(use_case: UseCase, column: str, bounds: Bounds, dialect: Dialect) -> RowRule:
+    name = dialect.quoted(column)
     tests = [f"{name} < CAST({bounds.min!r} AS DOUBLE)"] if bounds.min is not None else []
     tests += [f"{name} > CAST({bounds.max!r} AS DOUBLE)"] if bounds.max is not None else []
     if use_case.table.columns.get(column) in {"float", "double"}:
@@ -101,9 +102,9 @@ def _range(use_case: UseCase, column: str, bounds: Bounds) -> RowRule:
     return RowRule(f"range({column})", f"coalesce({predicate}, false)", _interval(bounds))
 
 
-def _allowed(column: str, values: tuple[str, ...]) -> RowRule:
-    listed = ", ".join(map(text_literal, values)) or "''"
-    predicate = f"coalesce(CAST({quoted(column)} AS STRING) NOT IN ({listed}), false)"
+def _allowed(column: str, values: tuple[str, ...], dialect: Dialect) -> RowRule:
+    listed = ", ".join(map(dialect.text, values)) or "''"
+    predicate = f"coalesce(CAST({dialect.quoted(column)} AS STRING) NOT IN ({listed}), false)"
     return RowRule(f"allowed({column})", predicate, f"one of {', '.join(values)}")
 
 

@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lakeloop.domain.base import canonical_json
+from lakeloop.domain.dialects import SPARK, Dialect
 from lakeloop.domain.encoding import source_columns
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN, SLICE_PREFIX
 from lakeloop.domain.features import FeatureSpec, FeatureType, feature_hash
-from lakeloop.domain.labels import label_sql, quoted, unknown_label_sql
+from lakeloop.domain.labels import label_sql, unknown_label_sql
+from lakeloop.domain.past_columns import PastColumns, past_columns
+from lakeloop.domain.plan import Plan
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN, Snapshot, SnapshotRange, TableState, ancestry
 from lakeloop.domain.use_case import UseCase, Window
 
@@ -35,21 +38,28 @@ _NO_NUMBER = ("date", "time", "timestamp", "timestamptz", "binary", "uuid", "fix
 
 @dataclass(frozen=True)
 class FeatureColumn:
-    """A column of the feature table: its Spark SQL type, and the expression over the source row."""
+    """A column of the feature table: its Spark SQL type, and the expression over the source row.
+
+    `sql` is None for what looks at earlier rows: `FeatureTable.past` says how that is computed.
+    """
 
     name: str
     type: str
-    sql: str
+    sql: str | None
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """What is computed from a source row; `order` is event time, then the other columns of the key."""
+    """What is computed from a source row; `order` is event time, then the other columns of the key.
+
+    `past` has one entry an entity that as-of features look at.
+    """
 
     name: str
     hash: str
     order: tuple[str, ...]
     columns: tuple[FeatureColumn, ...]
+    past: tuple[PastColumns, ...] = ()
 
     @property
     def types(self) -> dict[str, str]:
@@ -74,31 +84,35 @@ class BuiltRange:
         return f"{RANGE_RECORD_PREFIX}{self.range_id}", canonical_json(value)
 
 
-def feature_table(use_case: UseCase, source: Mapping[str, str]) -> FeatureTable:
+def feature_table(use_case: UseCase, source: Mapping[str, str], dialect: Dialect = SPARK) -> FeatureTable:
     """The feature table over a source table.
 
     Args:
         use_case: declares features, label, key, event time and slices.
         source: the source table's columns -> Iceberg types, in the schema that is read.
+        dialect: of the engine that evaluates the expressions; name, hash and types do not depend on it.
 
     Raises:
         UserError: a column is not in the table, a feature reads the label, or it has no number for a model.
     """
     _check_columns(use_case, source)
-    types = {f.name: _feature_type(f, source) for f in use_case.features}
+    _check_dates(use_case, source)
+    types = {f.name: _feature_type(f, source, use_case.label.column) for f in use_case.features}
     order = tuple(dict.fromkeys([use_case.table.event_time, *use_case.table.key]))
-    columns = {c: FeatureColumn(c, _SPARK_TYPES.get(source[c], source[c]), quoted(c)) for c in order}
-    columns[LABEL_COLUMN] = FeatureColumn(LABEL_COLUMN, "double", _label(use_case, source))
+    columns = {c: FeatureColumn(c, _SPARK_TYPES.get(source[c], source[c]), dialect.quoted(c)) for c in order}
+    columns[LABEL_COLUMN] = FeatureColumn(LABEL_COLUMN, "double", _label(use_case, source, dialect))
     for feature in use_case.features:
-        columns[feature.name] = _feature(feature, types[feature.name], columns.get(feature.name))
+        sql, ordering = feature.row_sql(use_case.table.event_time, dialect), columns.get(feature.name)
+        columns[feature.name] = _feature(feature, types[feature.name], sql, ordering)
     for gate in use_case.gate.slices:
         name = f"{SLICE_PREFIX}{gate.column}"
-        columns[name] = FeatureColumn(name, "string", f"CAST({quoted(gate.column)} AS STRING)")
+        columns[name] = FeatureColumn(name, "string", f"CAST({dialect.quoted(gate.column)} AS STRING)")
     return FeatureTable(
         name=f"{use_case.table.name}__{use_case.name}_features",
         hash=_hash(use_case, types),
         order=order,
         columns=tuple(columns.values()),
+        past=past_columns(use_case, types, source, dialect),
     )
 
 
@@ -167,6 +181,38 @@ def window_ranges(
     return tuple(chain)
 
 
+def rows_to_read(
+    state: TableState, plan: Plan, table: FeatureTable, missing: Sequence[SnapshotRange]
+) -> int | None:
+    """At most so many rows are read to compute the ranges; None where the metadata does not tell.
+
+    Args:
+        state: the source table.
+        plan: of the newest range.
+        table: the feature table; what looks back may read all rows up to a range's end.
+        missing: ranges that are to be computed.
+    """
+    by_id = {s.snapshot_id: s for s in state.snapshots}
+    counts = []
+    for range_ in missing:
+        end = by_id.get(range_.to_snapshot_id)
+        whole = end.count("total-records") if end is not None else None
+        alone = range_ == plan.range and range_.from_snapshot_id is not None and not table.past
+        counts.append(plan.added_rows if alone and plan.added_rows is not None else whole)
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def read_columns(use_case: UseCase, source: Mapping[str, str]) -> list[str]:
+    """The source columns that a feature table's rows are computed from, in the source's order."""
+    wanted = {use_case.table.event_time, *use_case.table.key, use_case.label.column}
+    wanted |= {s.column for s in use_case.gate.slices} | {
+        c for f in use_case.features for c in f.read_columns
+    }
+    wanted |= set(source_columns(use_case.features, source, use_case.table.event_time))
+    return [name for name in source if name in wanted]
+
+
 def missing_columns(table: FeatureTable, existing: Sequence[tuple[str, str]]) -> dict[str, str] | None:
     """Columns that an existing feature table lacks -> type; None where one has another type.
 
@@ -180,17 +226,18 @@ def missing_columns(table: FeatureTable, existing: Sequence[tuple[str, str]]) ->
     return {name: kind for name, kind in table.types.items() if name not in have}
 
 
-def _label(use_case: UseCase, source: Mapping[str, str]) -> str:
+def _label(use_case: UseCase, source: Mapping[str, str], dialect: Dialect) -> str:
     """The label; a value of neither class stops the job."""
     kind = source[use_case.label.column]
-    unknown, known = unknown_label_sql(use_case.label, kind), label_sql(use_case.label, kind)
-    return f"CASE WHEN {unknown} THEN raise_error('{UNKNOWN_LABEL}') ELSE {known} END"
+    unknown = unknown_label_sql(use_case.label, kind, dialect)
+    known = label_sql(use_case.label, kind, dialect)
+    return f"CASE WHEN {unknown} THEN {dialect.failing(UNKNOWN_LABEL)} ELSE {known} END"
 
 
 def _check_columns(use_case: UseCase, source: Mapping[str, str]) -> None:
     places = [("table.key", c) for c in use_case.table.key]
     places += [("table.event_time", use_case.table.event_time), ("label.column", use_case.label.column)]
-    places += [("features", f.column) for f in use_case.features if f.column]
+    places += [("features", c) for f in use_case.features for c in f.read_columns]
     places += [("gate.slices", s.column) for s in use_case.gate.slices]
     for where, column in places:
         if column not in source:
@@ -200,17 +247,28 @@ def _check_columns(use_case: UseCase, source: Mapping[str, str]) -> None:
                 fix=f"it has {', '.join(source)}",
             )
     for feature in use_case.features:
-        if source_columns([feature], {use_case.label.column: ""}):
+        if feature.as_of is None and source_columns([feature], {use_case.label.column: ""}):
             raise UserError(
                 f"{feature.name!r} reads the label {use_case.label.column!r}",
                 where="features",
                 fix="a feature may only see what is known before the label",
             )
+        if feature.as_of is not None and feature.name in source:
+            raise UserError(
+                f"{feature.name!r} looks at earlier rows and has a column's name",
+                where="features",
+                fix="give it its own name: callers send its value beside the table's columns",
+            )
 
 
-def _feature_type(feature: FeatureSpec, source: Mapping[str, str]) -> FeatureType:
-    kind = source[feature.column] if feature.column else "double"
-    default: FeatureType = "categorical" if kind == "string" else "numeric"
+def _feature_type(feature: FeatureSpec, source: Mapping[str, str], label: str) -> FeatureType:
+    past = feature.as_of
+    valued = feature.column
+    if past and past.aggregate != "count" and (past.of != label or past.aggregate == "last"):
+        valued = past.of
+    kind = source[valued] if valued else "double"
+    text_fits = past is None or past.aggregate == "last"
+    default: FeatureType = "categorical" if kind == "string" and text_fits else "numeric"
     resolved = feature.type or default
     if resolved == "numeric" and (kind.startswith(_NO_NUMBER) or kind == "string"):
         raise UserError(
@@ -221,7 +279,23 @@ def _feature_type(feature: FeatureSpec, source: Mapping[str, str]) -> FeatureTyp
     return resolved
 
 
-def _feature(feature: FeatureSpec, kind: FeatureType, ordering: FeatureColumn | None) -> FeatureColumn:
+def _check_dates(use_case: UseCase, source: Mapping[str, str]) -> None:
+    """Years can be counted from a date, and an entity's past needs an order in time."""
+    event_time = use_case.table.event_time
+    for feature in use_case.features:
+        dated = [feature.date_column, event_time] if feature.date_column else []
+        for column in dated or ([event_time] if feature.as_of else []):
+            if column and not source[column].startswith(("date", "timestamp")):
+                raise UserError(
+                    f"{feature.name!r}: a column of type {source[column]} is no date",
+                    where=f"features: {column}",
+                    fix="count from a column of type date or timestamp",
+                )
+
+
+def _feature(
+    feature: FeatureSpec, kind: FeatureType, sql: str | None, ordering: FeatureColumn | None
+) -> FeatureColumn:
     """A feature of the name of a key or time column must be that column, and keeps its type where it can."""
     if ordering is not None:
         if feature.column != feature.name:
@@ -233,8 +307,7 @@ def _feature(feature: FeatureSpec, kind: FeatureType, ordering: FeatureColumn | 
         if kind == "numeric":
             return ordering
     target = "double" if kind == "numeric" else "string"
-    value = quoted(feature.column) if feature.column else f"({feature.expression})"
-    return FeatureColumn(feature.name, target, f"CAST({value} AS {target.upper()})")
+    return FeatureColumn(feature.name, target, None if sql is None else f"CAST({sql} AS {target.upper()})")
 
 
 def _hash(use_case: UseCase, types: Mapping[str, FeatureType]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from lakeloop.domain.dialects import SPARK, Dialect
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.use_case import Label
 
 
-def label_sql(label: Label, column_type: str) -> str:
+def label_sql(label: Label, column_type: str, dialect: Dialect = SPARK) -> str:
     """A DOUBLE expression: 1 for the positive class, 0 for the other, NULL for no label.
 
     Without `positive`, a value that is neither 0/1 nor a boolean is NULL as well: `unknown_label_sql` finds it.
@@ -14,13 +15,15 @@ def label_sql(label: Label, column_type: str) -> str:
     Args:
         label: its column and, where declared, the value of the positive class.
         column_type: the column's type, e.g. `int`, `string`, `boolean`.
+        dialect: of the engine that reads it.
 
     Raises:
         UserError: a text column without `label.positive`, or a `positive` that cannot be a value of the column.
     """
-    column = quoted(label.column)
+    column = dialect.quoted(label.column)
     if label.positive is not None:
-        return f"CASE WHEN {column} IS NULL THEN NULL WHEN {_is_positive(label, column_type)} THEN 1e0 ELSE 0e0 END"
+        positive = _is_positive(label, column_type, dialect)
+        return f"CASE WHEN {column} IS NULL THEN NULL WHEN {positive} THEN 1e0 ELSE 0e0 END"
     if column_type == "string":
         raise UserError(
             f"{label.column!r} is text: which value is the positive class?",
@@ -32,31 +35,32 @@ def label_sql(label: Label, column_type: str) -> str:
     return f"CASE WHEN {column} = 1 THEN 1e0 WHEN {column} = 0 THEN 0e0 END"
 
 
-def negative_sql(label: Label, column_type: str) -> str:
+def negative_sql(label: Label, column_type: str, dialect: Dialect = SPARK) -> str:
     """The label's value as text where it is the negative class, else NULL: there must be one such value only."""
-    text = f"CAST({quoted(label.column)} AS STRING)"
-    return f"CASE WHEN ({label_sql(label, column_type)}) = 0e0 THEN {text} END"
+    text = f"CAST({dialect.quoted(label.column)} AS STRING)"
+    return f"CASE WHEN ({label_sql(label, column_type, dialect)}) = 0e0 THEN {text} END"
 
 
-def unknown_label_sql(label: Label, column_type: str) -> str:
+def unknown_label_sql(label: Label, column_type: str, dialect: Dialect = SPARK) -> str:
     """True where there is a label that belongs to neither class."""
-    return f"({quoted(label.column)} IS NOT NULL AND ({label_sql(label, column_type)}) IS NULL)"
+    known = label_sql(label, column_type, dialect)
+    return f"({dialect.quoted(label.column)} IS NOT NULL AND ({known}) IS NULL)"
 
 
 def quoted(name: str) -> str:
     """A column's name as Spark SQL."""
-    return "`" + name.replace("`", "``") + "`"
+    return SPARK.quoted(name)
 
 
 def text_literal(value: str) -> str:
     """A SQL string literal (Spark unescapes backslashes, hence the doubling)."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return SPARK.text(value)
 
 
-def _is_positive(label: Label, column_type: str) -> str:
-    column, positive = quoted(label.column), label.positive
+def _is_positive(label: Label, column_type: str, dialect: Dialect) -> str:
+    column, positive = dialect.quoted(label.column), label.positive
     if column_type == "string":
-        return f"{column} = {text_literal(_as_text(positive))}"
+        return f"{column} = {dialect.text(_as_text(positive))}"
     if column_type == "boolean":
         truth = _as_text(positive).lower()
         if truth in {"true", "false", "1", "0"}:

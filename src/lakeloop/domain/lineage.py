@@ -40,6 +40,10 @@ class TrainingSet(Frozen):
         default=None,
         description="Where the window's oldest range begins (exclusive); None: at the first row, or no earlier range.",
     )
+    range_ends: tuple[str, ...] = Field(
+        default=(),
+        description="Where features look at earlier rows: the end of each of `range_ids`, up to which its rows saw.",
+    )
     spark_seconds: float = 0.0
 
     @property

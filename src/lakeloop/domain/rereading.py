@@ -46,10 +46,19 @@ def _columns_are_still(state: TableState, snapshot: Snapshot) -> bool:
 
 
 def ranges_to_reread(training_set: TrainingSet) -> tuple[SnapshotRange, ...]:
-    """The newest range, and everything before it as one: a training tells apart no more than that."""
+    """The newest range, and everything before it as one: a training tells apart no more than that.
+
+    But where features look at earlier rows, each range by itself: its rows saw what was there at its own end.
+    """
     newest, oldest = training_set.range, training_set.oldest_from_snapshot_id
     if len(training_set.range_ids) == 1 or newest.from_snapshot_id is None:
         return (newest,)
+    if training_set.range_ends:
+        starts = (*training_set.range_ends[1:], oldest)
+        return tuple(
+            newest.model_copy(update={"from_snapshot_id": start, "to_snapshot_id": end})
+            for start, end in zip(starts, training_set.range_ends, strict=True)
+        )
     earlier = newest.model_copy(
         update={"from_snapshot_id": oldest, "to_snapshot_id": newest.from_snapshot_id}
     )

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from lakeloop.domain.base import Frozen
+from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
+from lakeloop.domain.engines import Engine
 from lakeloop.domain.features import FeatureSpec, named_features
 from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.spark_resources import SparkResources
@@ -212,6 +213,10 @@ class UseCase(Frozen):
     expectations: Expectations = Expectations()
     label: Label
     features: tuple[FeatureSpec, ...] = Field(min_length=1)
+    engine: Engine = Field(
+        default="auto",
+        description="Lands batches and computes features: auto chooses by the number of rows; the result is the same.",
+    )
     train: Train = Train()
     gate: Gate = Gate()
     snapshots: SnapshotPolicy = SnapshotPolicy()
@@ -234,7 +239,7 @@ class UseCase(Frozen):
             )
         places = [("table.key", c) for c in self.table.key]
         places += [("table.event_time", self.table.event_time), ("label.column", self.label.column)]
-        places += [("features", f.column) for f in self.features if f.column]
+        places += [("features", c) for f in self.features for c in f.read_columns]
         places += [(f"expectations.{k}", c) for k, c in _named_in(self.expectations)]
         places += [("gate.slices", s.column) for s in self.gate.slices]
         missing = [
@@ -244,11 +249,26 @@ class UseCase(Frozen):
         return missing + made
 
     def _leaks(self) -> list[str]:
-        return [
-            f"features: {f.name!r} is the label; a feature never sees it"
-            for f in self.features
-            if f.column == self.label.column
-        ]
+        """A feature never sees its own row's label, and of earlier rows only those whose label is said to be known."""
+        label, found = self.label.column, []
+        for f in self.features:
+            past = f.as_of
+            if label in {f.column, f.date_column, *(past.entity if past else ())}:
+                found.append(f"features: {f.name!r} is the label; a feature never sees it")
+            elif past and past.of == label and not past.delay_days:
+                found.append(
+                    f"features: {f.name!r} reads the label of earlier rows, which may not be known yet: "
+                    "say by as_of.delay_days how many days after its row a label is known"
+                )
+            if past and f.name in self.table.columns:
+                found.append(
+                    f"features: {f.name!r} looks at earlier rows and has a column's name: give it its own"
+                )
+        return found
+
+    def digest(self) -> str:
+        """Lower-case hex SHA-256 of all that can show in a model: the engine that computes it cannot."""
+        return sha256_hex(canonical_json(self.model_dump(mode="json", exclude={"engine"})))
 
     @property
     def endpoint(self) -> str:

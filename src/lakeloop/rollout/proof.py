@@ -83,26 +83,28 @@ def proof_rows(
     scores: Sequence[float],
     raw: Iterable[pa.RecordBatch],
     key: Sequence[str],
-    columns: Sequence[str],
+    encoding: FeatureEncoding,
 ) -> ProofRows:
     """Each feature row's raw row, found by key; rows whose key has several different raw rows are left out.
+
+    What a row knows of its entity's past is in no raw row: callers send it, so the proof takes it from the feature row.
 
     Args:
         features: rows of the feature table, with the key columns.
         scores: offline scores of these rows.
         raw: candidates from the source table, with key and raw columns.
         key: what identifies a row.
-        columns: raw columns that the server wants.
+        encoding: names what the server wants.
 
     Raises:
         LakeloopError: a row of the feature table is not in the source table, or no row is unambiguous.
     """
     by_key: dict[str, set[str]] = {}
     for row in (row for batch in raw for row in batch.to_pylist()):
-        sent = json.dumps({c: json_value(row[c]) for c in columns})
+        sent = json.dumps({c: json_value(row[c]) for c in encoding.raw_columns})
         by_key.setdefault(_key_of(row, key), set()).add(sent)
     pairs: list[tuple[Row, float]] = []
-    for row, score in zip(features.select(list(key)).to_pylist(), scores, strict=True):
+    for row, score in zip(features.select([*key, *encoding.past_columns]).to_pylist(), scores, strict=True):
         found = by_key.get(_key_of(row, key), set())
         if not found:
             raise LakeloopError(
@@ -110,7 +112,8 @@ def proof_rows(
                 fix="the tables do not belong together: build the training set again",
             )
         if len(found) == 1:
-            pairs.append((json.loads(next(iter(found))), score))
+            past = {c: json_value(row[c]) for c in encoding.past_columns}
+            pairs.append((json.loads(next(iter(found))) | past, score))
     if not pairs:
         raise LakeloopError(
             f"no row is identified by {', '.join(key)}: the proof needs rows whose key is theirs alone",

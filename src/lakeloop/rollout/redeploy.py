@@ -117,8 +117,8 @@ def _proof_rows(
     raw = lake.read_batches(
         training_set.range.table,
         training_set.range.to_snapshot_id,
-        columns=list(dict.fromkeys([*key, *encoding.source_columns])),
+        columns=list(dict.fromkeys([*key, *encoding.raw_columns])),
         where=proof.listed_values(features, key),
     )
     scores = proof.offline_scores(proof.load_booster((model / BOOSTER_FILE).read_bytes()), encoding, features)
-    return proof.proof_rows(features, scores, raw, key, list(encoding.source_columns))
+    return proof.proof_rows(features, scores, raw, key, encoding)

@@ -12,6 +12,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING
 
+from lakeloop.adapters.duckdb.as_in_spark import AS_IN_SPARK, CLOSED
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
 
@@ -20,19 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PER_THREAD = threading.local()
-_AS_IN_SPARK = (
-    "SET GLOBAL TimeZone = 'UTC'",
-    "SET GLOBAL ieee_floating_point_ops = false",
-    "SET GLOBAL error_on_division_by_zero = false",
-    *(f"CREATE MACRO {name}(x) AS TRY(system.main.{name}(x))" for name in ("ln", "log2", "log10")),
-    "CREATE MACRO log(x) AS TRY(system.main.ln(x)), (base, x) AS ln(x) / ln(base)",
-    "CREATE MACRO sqrt(x) AS CASE WHEN x < 0 THEN 'nan'::DOUBLE ELSE TRY(system.main.sqrt(x)) END",
-    "PRAGMA disable_optimizer",  # a third of a single row's time, and it can only move what may fail
-    "SET GLOBAL enable_external_access = false",
-    "SET GLOBAL lock_configuration = true",
-)
-"""Each function answers the undefined by itself, as Spark's does: a TRY around the expression alone misses what
-DuckDB computes before it, such as a part that two expressions share. Spark's `log(x)` is DuckDB's `ln(x)`."""
+_FOR_SINGLE_ROWS = "PRAGMA disable_optimizer"
+"""A third of a single row's time, and it can only move what may fail."""
 
 
 def raw_to_features(table: pa.Table, encoding: FeatureEncoding) -> pa.Table:
@@ -98,7 +88,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
         import duckdb
 
         connection = duckdb.connect(":memory:", config={"threads": 1})
-        for statement in _AS_IN_SPARK:
+        for statement in (*AS_IN_SPARK, _FOR_SINGLE_ROWS, *CLOSED):
             connection.execute(statement)
         _PER_THREAD.connection = connection
     kept: duckdb.DuckDBPyConnection = _PER_THREAD.connection

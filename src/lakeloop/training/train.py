@@ -138,8 +138,10 @@ def _encoding(
         f.name: rows.texts[f.name].take(taken) if f.name in rows.texts else nothing for f in use_case.features
     }
     fitted = FeatureEncoding(
-        features=tuple(fit_feature(spec, seen[spec.name]) for spec in use_case.features),
-        source_columns=source_columns(use_case.features, raw_columns),
+        features=tuple(
+            fit_feature(spec, seen[spec.name], use_case.table.event_time) for spec in use_case.features
+        ),
+        source_columns=source_columns(use_case.features, raw_columns, use_case.table.event_time),
     )
     if continued is None:
         return fitted

@@ -107,10 +107,37 @@ BY_HAND = {
 }
 """Commands that change something without a run; each is called again after its death."""
 
+_PROCESS = "lakeloop.adapters.in_process"
+_REFS = "lakeloop.adapters.iceberg.branches:IcebergRefs"
+FIRST_RUN_IN_PROCESS = (
+    Point("ingest_batch", "in process: source table made", f"{_PROCESS}.publisher:create_table"),
+    Point("ingest_batch", "in process: branch made", f"{_REFS}.create"),
+    Point("ingest_batch", "in process: rows committed to the branch", f"{_REFS}.append"),
+    Point("ingest_batch", "in process: main fast-forwarded, branch removed", f"{_REFS}.publish"),
+    Point("build_training_set", "in process: feature table made", f"{_PROCESS}.feature_builder:create_table"),
+    Point("build_training_set", "in process: branch of the range made", f"{_REFS}.create"),
+    Point("build_training_set", "in process: feature rows committed to the branch", f"{_REFS}.append"),
+    Point("build_training_set", "in process: feature rows published", f"{_REFS}.publish"),
+)
+LATER_RUN_IN_PROCESS = tuple(p for p in FIRST_RUN_IN_PROCESS if not p.name.endswith("table made"))
+REFUSAL_IN_PROCESS = (
+    Point("ingest_batch", "in process: refused rows in quarantine", f"{_PROCESS}.publisher:keep_refused"),
+    Point("ingest_batch", "in process: refused branch dropped", f"{_REFS}.drop"),
+)
+
 STEPS = ("ingest_batch", "build_training_set", "train_model", "evaluate_model", "register_model",
          "redeploy_endpoint", "report_run")  # fmt: skip
 HAND_POINTS = tuple(point for points in BY_HAND.values() for point in points)
-POINTS = list(dict.fromkeys([*FIRST_RUN, *LATER_RUN, *REJECTION, *REFUSAL, *HAND_POINTS, *map(edge, STEPS)]))
+_ALL = [
+    *FIRST_RUN,
+    *LATER_RUN,
+    *REJECTION,
+    *REFUSAL,
+    *HAND_POINTS,
+    *FIRST_RUN_IN_PROCESS,
+    *REFUSAL_IN_PROCESS,
+]
+POINTS = list(dict.fromkeys([*_ALL, *map(edge, STEPS)]))
 WANTED = [point.wanted for point in POINTS]
 
 

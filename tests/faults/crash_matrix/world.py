@@ -86,6 +86,7 @@ class World:
     starter: WarmInterpreter = field(init=False)
     changes: dict[str, Any] = field(default_factory=dict)
     calls: int = 0
+    engine: str = "spark"
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +115,7 @@ class World:
             "LAKELOOP_GIT_COMMIT": "tests",
             "OMP_NUM_THREADS": "1",  # a pool of threads does not survive the second fork
             "LAKELOOP_SPARK_MASTER": "local[2]",
+            "LAKELOOP_ENGINE": self.engine,
             "LAKELOOP_TEST_POINTS": json.dumps(WANTED),
             "LAKELOOP_TEST_ONCE": str(self.folder / "once"),
         }

@@ -53,7 +53,7 @@ class Run:
         monkeypatch.setattr(bootstrap, "lake", lambda _: self.lake)
         monkeypatch.setattr(bootstrap, "ledger", lambda _: self.ledger)
         monkeypatch.setattr(bootstrap, "journal", lambda _: self.journal)
-        monkeypatch.setattr(bootstrap, "feature_builder", lambda _: self.builder)
+        monkeypatch.setattr(bootstrap, "feature_builder", lambda *_: self.builder)
 
     def build(self, run_id: str) -> None:
         """The step that claims."""

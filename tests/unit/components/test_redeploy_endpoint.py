@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lakeloop.adapters.memory.deployer import MemoryDeployer
 from lakeloop.domain.errors import ConflictError, LakeloopError
+from lakeloop.domain.features import AsOf, EncodedFeature, FeatureEncoding
 from lakeloop.domain.rollout import Candidate
 from lakeloop.rollout import checks, proof
 from lakeloop.rollout.rolling_out import RollingOut, RolloutFailedError
@@ -36,21 +37,35 @@ def test_no_rows_to_prove_with_is_an_error() -> None:
         proof.newest_rows([], ["t"], 5)
 
 
+ENCODING = FeatureEncoding(
+    features=(EncodedFeature(name="x", type="numeric", column="x"),), source_columns={"x": "double"}
+)
 RAW = pa.table({"id": [1, 2, 2, 3, 3], "x": [10.0, 20.0, 21.0, 30.0, 30.0]}).to_batches(2)
 
 
 def test_each_feature_row_meets_its_own_raw_row_and_ambiguous_keys_are_left_out() -> None:
     features = pa.table({"id": [3, 2, 1]})
-    rows = proof.proof_rows(features, [0.3, 0.2, 0.1], RAW, ["id"], ["x"])
+    rows = proof.proof_rows(features, [0.3, 0.2, 0.1], RAW, ["id"], ENCODING)
     assert rows.raw == ({"x": 30.0}, {"x": 10.0})
     assert rows.offline == (0.3, 0.1)
 
 
+def test_what_a_row_knows_of_its_past_is_sent_as_the_feature_row_has_it() -> None:
+    past = AsOf(entity=("who",), aggregate="count")
+    earlier = EncodedFeature(name="earlier", type="numeric", column="earlier", as_of=past)
+    encoding = FeatureEncoding(
+        features=(*ENCODING.features, earlier), source_columns={"x": "double", "earlier": "double"}
+    )
+    features = pa.table({"id": [3, 1], "earlier": [2.0, None]})
+    rows = proof.proof_rows(features, [0.3, 0.1], RAW, ["id"], encoding)
+    assert rows.raw == ({"x": 30.0, "earlier": 2.0}, {"x": 10.0, "earlier": None})
+
+
 def test_rows_that_cannot_be_matched_fail_the_proof() -> None:
     with pytest.raises(LakeloopError, match=r"key \[9\]"):
-        proof.proof_rows(pa.table({"id": [9]}), [0.3], RAW, ["id"], ["x"])
+        proof.proof_rows(pa.table({"id": [9]}), [0.3], RAW, ["id"], ENCODING)
     with pytest.raises(LakeloopError, match="identified by id"):
-        proof.proof_rows(pa.table({"id": [2]}), [0.3], RAW, ["id"], ["x"])
+        proof.proof_rows(pa.table({"id": [2]}), [0.3], RAW, ["id"], ENCODING)
 
 
 def test_values_survive_json() -> None:

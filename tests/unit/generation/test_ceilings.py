@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pytest
 import xgboost as xgb
 from scipy.stats import rankdata
 
+from lakeloop.adapters.duckdb.feature_rows import feature_rows
+from lakeloop.domain.dialects import DUCKDB
+from lakeloop.domain.feature_table import feature_table
 from lakeloop.domain.use_case import UseCase
 from lakeloop.generation.ceiling import bayes_auc, expected_auc
 from lakeloop.generation.rows import Part, generate_rows, probabilities
@@ -19,7 +21,7 @@ from lakeloop.use_case_files.loading import load_use_case
 
 FOLDER = Path(__file__).parents[3] / "conf" / "use_cases"
 DOCUMENT = FOLDER.parents[1] / "docs" / "use-cases.md"
-NAMES = ["card_fraud", "cell_towers"]
+NAMES = ["card_fraud", "cell_towers", "loans"]
 
 
 def loaded(name: str) -> UseCase:
@@ -69,8 +71,8 @@ def test_a_well_trained_model_comes_close_to_the_ceiling_and_not_above_it(name: 
     use_case, rows = loaded(name), 150_000
     rows_of_batch = generate_rows(use_case, Part(1, rows, 0, rows))
     labels = rows_of_batch[use_case.label.column].to_numpy().astype(float)
-    inputs = ", ".join(f'({f.expression or f.column}) AS "{f.name}"' for f in use_case.features)
-    frame = duckdb.sql(f"SELECT {inputs} FROM rows_of_batch").df()  # noqa: S608
+    table = feature_table(use_case, dict(use_case.table.columns), DUCKDB)
+    frame = feature_rows(rows_of_batch, table, "r").select([f.name for f in use_case.features]).to_pandas()
     frame = frame.apply(lambda c: c if c.dtype.kind in "if" else c.astype("category"))
     parts = [slice(0, 90_000), slice(90_000, 100_000), slice(100_000, rows)]
     train, validation, test = (
@@ -94,14 +96,31 @@ def test_a_well_trained_model_comes_close_to_the_ceiling_and_not_above_it(name: 
     reached = roc_auc(
         labels[parts[2]], booster.predict(test, iteration_range=(0, booster.best_iteration + 1))
     )
-    # 0.008: the test rows' own sampling error, three standard errors.
-    assert bayes_auc(use_case) - 0.02 < reached < bayes_auc(use_case) + 0.008
+    # 0.008: the test rows' own sampling error, three standard errors. Loans' features see an income only in amounts.
+    assert bayes_auc(use_case) - {"loans": 0.05}.get(name, 0.02) < reached < bayes_auc(use_case) + 0.008
 
 
-@pytest.mark.parametrize(("name", "low", "high"), [("card_fraud", 0.03, 0.08), ("cell_towers", 0.08, 0.15)])
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("card_fraud", 0.03, 0.08), ("cell_towers", 0.08, 0.15), ("loans", 0.06, 0.11)]
+)
 def test_a_batch_of_default_size_has_enough_positives(name: str, low: float, high: float) -> None:
     use_case = loaded(name)
-    rows = use_case.source.rows
+    rows = min(use_case.source.rows, 50_000)
     for number in (1, 2, 3):
         labels = generate_rows(use_case, Part(number, rows, 0, rows))[use_case.label.column].to_numpy()
         assert low < labels.mean() < high
+
+
+def test_loans_have_what_makes_a_past_hard_to_compute() -> None:
+    """Customers with one loan and with hundreds, gaps, several loans on a day, days and birthdays that nobody knows."""
+    use_case = loaded("loans")
+    rows = generate_rows(use_case, Part(1, use_case.source.rows, 0, use_case.source.rows))
+    assert rows.num_rows == 777_715
+    loans = rows.group_by("id").aggregate([("loan_id", "count")]).column("loan_id_count").to_numpy()
+    assert loans.min() == 1
+    assert 200 < loans.max() < 1000
+    days = rows.filter(rows.column("loan_date").is_valid()).group_by(["id", "loan_date"])
+    ties = days.aggregate([("loan_id", "count")]).column("loan_id_count").to_numpy()
+    assert (ties > 1).sum() > 1000
+    for column in ("loan_date", "birthday", "job_start_date"):
+        assert 0 < rows.column(column).null_count < rows.num_rows / 3

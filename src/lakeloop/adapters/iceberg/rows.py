@@ -102,6 +102,23 @@ def stream_files(
         yield pa.RecordBatch.from_pylist([], schema=target)
 
 
+def appended(table: Table, start: str, end: str, selected: Schema) -> Iterator[pa.RecordBatch]:
+    """The rows that append snapshots of `(start, end]` brought, also from files that were compacted away since.
+
+    Raises:
+        LakeloopError: while it is read: a file is missing or broken.
+    """
+    from pyiceberg.expressions import AlwaysTrue
+
+    def plan() -> Iterable[PlannedFile]:
+        scan = table.incremental_append_scan(
+            from_snapshot_id_exclusive=int(start), to_snapshot_id_inclusive=int(end)
+        )
+        return map(PlannedFile, scan.plan_files())
+
+    return stream_files(table, plan, selected, AlwaysTrue())
+
+
 @contextmanager
 def readable(table: Table) -> Iterator[None]:
     """Turn what reading a table's files raises into one clear error."""

@@ -14,7 +14,7 @@ from lakeloop.adapters.spark.failures import first_line, spark_failures
 from lakeloop.adapters.spark.feature_rows import feature_rows
 from lakeloop.adapters.spark.ranges import java_table, rows_again
 from lakeloop.adapters.spark.session import spark_session
-from lakeloop.adapters.spark.sql import create_table, qualified
+from lakeloop.adapters.spark.sql import create_table, qualified, rows_at
 from lakeloop.adapters.spark.trainer import SparkTrainer
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.feature_rows import LABEL_COLUMN
@@ -84,7 +84,8 @@ class SparkFeatureRecomputer:
         self, spark: SparkSession, state: TableState, table: FeatureTable, training_set: TrainingSet
     ) -> TrainingSet:
         create_table(spark, self._settings, table.name, table.types, (RANGE_ID_COLUMN,))
-        ranges = dict(zip(RANGE_NAMES, ranges_to_reread(training_set), strict=False))
+        again = ranges_to_reread(training_set)
+        ranges = {RANGE_NAMES[0] if not i else f"{RANGE_NAMES[1]}-{i}": r for i, r in enumerate(again)}
         for range_id, range_ in ranges.items():
             self._append(spark, state, table, range_, range_id)
         scratch = self._lake.table_state(table.name)
@@ -114,7 +115,10 @@ class SparkFeatureRecomputer:
         from pyspark.sql import functions as F  # noqa: N812 - the field's name for it
 
         try:
-            rows = feature_rows(rows_again(spark, self._settings, state, range_), table, range_id)
+            history = None
+            if table.past and range_.from_snapshot_id is not None:
+                history = rows_at(spark, self._settings, range_.table, range_.to_snapshot_id)
+            rows = feature_rows(rows_again(spark, self._settings, state, range_), table, range_id, history)
             writer = rows.where(F.col(LABEL_COLUMN).isNotNull()).writeTo(
                 qualified(self._settings, table.name)
             )

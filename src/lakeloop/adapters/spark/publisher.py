@@ -1,9 +1,4 @@
-"""Write-audit-publish in Spark: stage on a branch, audit the staged snapshot, fast-forward main; exactly once.
-
-Whatever is left of an earlier attempt is found by name and by batch id: branches `lakeloop_batch_<batch id>__<token>`
-and the key `lakeloop.batch-id` in the summary of the staged snapshot. What was published is told by main's history,
-and, where snapshots have expired, by the record that the publishing commit leaves in the table's properties.
-"""
+"""Write-audit-publish in Spark: the batch's rows typed, written to a branch and audited by one aggregation."""
 
 from __future__ import annotations
 
@@ -11,6 +6,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from lakeloop.adapters.iceberg.publication import BatchRefs, Publication, check_table, published_already
 from lakeloop.adapters.spark.batch_files import Layout, estimated_rows, layouts
 from lakeloop.adapters.spark.batch_rows import SPARK_TYPES, check_keys, explain_failure, typed_rows
 from lakeloop.adapters.spark.batch_sources import check_unchanged, readable
@@ -20,22 +16,15 @@ from lakeloop.adapters.spark.landed_batches import LandedBatches
 from lakeloop.adapters.spark.quarantine import keep_refused
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.adapters.spark.sql import appended_rows, create_table, qualified, rows_at
-from lakeloop.adapters.spark.staging import Staged, StagingKey, attempts, stage
+from lakeloop.adapters.spark.staging import Staged
 from lakeloop.domain.batch import (
-    BATCH_ID_PROPERTY,
-    BATCH_NUMBER_PROPERTY,
-    SOURCE_FILES_PROPERTY,
     Batch,
     IngestResult,
     RuleResult,
 )
-from lakeloop.domain.errors import ConflictError, LakeloopError, UserError
-from lakeloop.domain.expectations import audit_sql, broken, judge, summary
+from lakeloop.domain.errors import LakeloopError
+from lakeloop.domain.expectations import audit_sql, judge
 from lakeloop.domain.labels import quoted
-from lakeloop.domain.publication import table_problems
-from lakeloop.domain.published_batches import BatchRecord, record_properties
-from lakeloop.domain.snapshots import TableState
-from lakeloop.domain.source_files import source_files_property
 from lakeloop.domain.use_case import UseCase
 from lakeloop.ports.batch_records import BatchRecords
 from lakeloop.ports.lake import Lake
@@ -43,9 +32,6 @@ from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-PUBLISH_ATTEMPTS = 5
-ATTEMPT_PROPERTY = "lakeloop.attempt"
 
 
 class SparkBatchPublisher:
@@ -77,8 +63,8 @@ class SparkBatchPublisher:
         state = self._lake.table_state(table)
         found = self._landed.find(state, batch.batch_id)
         if state is not None and found is not None:
-            return _published_already(state, found)
-        _check_table(use_case, state)
+            return published_already(state, found)
+        check_table(use_case, state)
         started = time.monotonic()
         with readable(self._settings, batch) as here:
             files = layouts(use_case, here)
@@ -100,7 +86,7 @@ class SparkBatchPublisher:
         )
 
 
-class _Publication:
+class _Publication(Publication):
     """One publication of one batch in an open session."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the state of one publication
@@ -113,99 +99,31 @@ class _Publication:
         batch: Batch,
         files: list[Layout],
     ) -> None:
-        self._spark, self._settings, self._lake, self._landed = spark, settings, lake, landed
-        self._use_case, self._batch, self._files = use_case, batch, files
-        self._table = use_case.table.name
+        super().__init__(lake, landed, use_case, batch)
+        self._spark, self._settings, self._files = spark, settings, files
         self._name = qualified(settings, self._table)
-        batch_id = batch.batch_id or ""
-        self._key = StagingKey(BATCH_ID_PROPERTY, batch_id, f"lakeloop_batch_{batch_id}")
-        self._created = False
 
-    def run(self, attempt: str) -> IngestResult:
+    def check(self) -> None:
+        """Refuse a batch that cannot be read as declared, before a table is made for it."""
         if self._batch.format == "json":
             check_keys(self._spark, self._use_case, self._batch)
         if self._lake.table_state(self._table) is None:
             explain_failure(self._spark, self._use_case, self._batch, self._files)
-            self._create_table()
-        refs = TableRefs(self._spark, self._name)
-        for _ in range(PUBLISH_ATTEMPTS):
-            result = self._try(refs, attempt)
-            if result is not None:
-                return result
-        raise ConflictError(
-            f"main moved {PUBLISH_ATTEMPTS} times while batch {self._batch.batch_id} was audited",
-            where=self._table,
-            fix="run the step again when the other writers are done",
-        )
 
-    def _try(self, refs: TableRefs, attempt: str) -> IngestResult | None:
-        """One round: None when main moved and another round is needed."""
-        state = self._lake.table_state(self._table)
-        found = self._landed.find(state, self._batch.batch_id or "")
-        if state is not None and found is not None:
-            self._drop_attempts(refs)
-            return _published_already(state, found)
-        room = self._landed.make_room(state)
-        main = state.current_snapshot_id if state is not None else None
-        try:
-            staged = stage(refs, self._key, main, lambda branch: self._append(attempt, branch))
-        except UserError:
-            self._undo_creation(refs)
-            raise
-        if staged is None:
-            return None
-        rules = self._audit(refs, staged)
-        if broken(rules):
-            return self._refuse(refs, staged, rules)
-        record = self._record(refs, staged)
-        properties = record_properties(state, record)
-        if not refs.publish(staged, attempts(refs, self._key), properties, room):
-            return None
-        return IngestResult(
-            outcome="published",
-            batch_id=self._batch.batch_id,
-            table=self._table,
-            table_uuid=refs.uuid(),
-            snapshot_id=staged.snapshot_id,
-            rows=record.rows or 0,
-            rules=rules,
-            reason="every expectation is met",
-        )
+    def open_refs(self) -> TableRefs:
+        """The table's branches."""
+        return TableRefs(self._spark, self._name)
 
-    def _drop_attempts(self, refs: TableRefs) -> None:
-        refs.refresh()
-        refs.drop(*attempts(refs, self._key))
-
-    def _record(self, refs: TableRefs, staged: Staged) -> BatchRecord:
-        return BatchRecord(
-            table_uuid=refs.uuid(),
-            batch_id=self._batch.batch_id or "",
-            snapshot_id=staged.snapshot_id,
-            parent_id=staged.parent_id,
-            sequence_number=refs.sequence_number(staged.snapshot_id),
-            published_at_ms=refs.committed_at_ms(staged.snapshot_id),
-            number=self._batch.number,
-            rows=int(refs.summary(staged.snapshot_id).get("added-records", "0")),
-            source_files=self._batch.source_files,
-        )
-
-    def _undo_creation(self, refs: TableRefs) -> bool:
-        """A refused first batch leaves no table behind, unless somebody else has published to it, or is about to."""
-        refs.refresh()
-        if not self._created or refs.head() is not None or refs.branches():
-            return False
-        self._spark.sql(f"DROP TABLE {self._name} PURGE")
-        return True
-
-    def _create_table(self) -> None:
+    def create_table(self) -> None:
+        """Make the table with the declared columns."""
         columns = {c: SPARK_TYPES.get(t, t) for c, t in self._use_case.table.columns.items()}
         create_table(self._spark, self._settings, self._table, columns, self._use_case.table.partition_by)
-        self._created = True
 
-    def _append(self, attempt: str, branch: str) -> None:
+    def append(self, branch: str, properties: dict[str, str]) -> None:
+        """Append the batch's rows to the branch, with these properties in the snapshot's summary."""
         rows = typed_rows(self._spark, self._use_case, self._batch, self._files)
         writer = rows.writeTo(f"{self._name}.{quoted('branch_' + branch)}")
-        for key, value in self._properties(attempt).items():
+        for key, value in properties.items():
             writer = writer.option(f"snapshot-property.{key}", value)
         try:
             writer.append()
@@ -216,14 +134,7 @@ class _Publication:
             ) from error
         check_unchanged(self._batch)
 
-    def _properties(self, attempt: str) -> dict[str, str]:
-        properties = {BATCH_ID_PROPERTY: self._batch.batch_id or "", ATTEMPT_PROPERTY: attempt}
-        properties[SOURCE_FILES_PROPERTY] = source_files_property(self._batch.source_files)
-        if self._batch.number is not None:
-            properties[BATCH_NUMBER_PROPERTY] = str(self._batch.number)
-        return properties
-
-    def _audit(self, refs: TableRefs, staged: Staged) -> tuple[RuleResult, ...]:
+    def audit(self, refs: BatchRefs, staged: Staged) -> tuple[RuleResult, ...]:
         """One aggregation over the staged rows; a semi-join only when the table may have rows with the same keys."""
         rows = appended_rows(self._spark, self._settings, self._table, staged.parent_id, staged.snapshot_id)
         aggregates = [f"{sql} AS {alias}" for alias, sql in audit_sql(self._use_case).items()]
@@ -233,7 +144,7 @@ class _Publication:
             known = self._known_keys(refs, rows, staged.parent_id, (found["first_key"], found["last_key"]))
         return judge(self._use_case, found, known)
 
-    def _known_keys(self, refs: TableRefs, rows: DataFrame, parent: str, ends: tuple[Any, Any]) -> int:
+    def _known_keys(self, refs: BatchRefs, rows: DataFrame, parent: str, ends: tuple[Any, Any]) -> int:
         """Rows of the batch whose unique columns main has already; files outside the batch's key range are not read."""
         from pyspark.sql import functions as F  # noqa: N812 - the field's name for it
 
@@ -245,41 +156,11 @@ class _Publication:
             before = before.where(F.col(columns[0]).between(F.lit(ends[0]), F.lit(ends[1])))
         return int(rows.select(*columns).join(before, columns, "left_semi").count())
 
-    def _refuse(self, refs: TableRefs, staged: Staged, rules: tuple[RuleResult, ...]) -> IngestResult:
+    def keep_refused(self, staged: Staged, rules: tuple[RuleResult, ...]) -> str:
+        """Keep the staged rows with the rules that they break; the URI of the folder."""
         rows = appended_rows(self._spark, self._settings, self._table, staged.parent_id, staged.snapshot_id)
-        uri = keep_refused(rows, self._settings, self._use_case, self._batch, rules)
-        count = int(refs.summary(staged.snapshot_id).get("added-records", "0"))
-        self._drop_attempts(refs)
-        kept = not self._undo_creation(refs)
-        return IngestResult(
-            outcome="refused",
-            batch_id=self._batch.batch_id,
-            table=self._table,
-            table_uuid=refs.uuid() if kept else None,
-            rows=count,
-            rules=rules,
-            quarantine_uri=uri,
-            reason=summary(rules),
-        )
+        return keep_refused(rows, self._settings, self._use_case, self._batch, rules)
 
-
-def _check_table(use_case: UseCase, state: TableState | None) -> None:
-    problems = table_problems(use_case, state)
-    if problems:
-        raise UserError(
-            "; ".join(problems), where=use_case.table.name, fix="make table.columns say what the table has"
-        )
-
-
-def _published_already(state: TableState, found: BatchRecord) -> IngestResult:
-    expired = all(s.snapshot_id != found.snapshot_id for s in state.snapshots)
-    return IngestResult(
-        outcome="already_published",
-        batch_id=found.batch_id,
-        table=state.name,
-        table_uuid=state.table_uuid,
-        snapshot_id=found.snapshot_id,
-        rows=found.rows or 0,
-        reason=f"main has this batch since snapshot {found.snapshot_id}"
-        + (", which has expired; its record tells" if expired else ""),
-    )
+    def drop_table(self) -> None:
+        """Take a table away that has never had a row, files included."""
+        self._spark.sql(f"DROP TABLE {self._name} PURGE")

@@ -1,12 +1,10 @@
-"""Where a refused batch is kept: its rows, each with the rules that it breaks, and what every rule found."""
+"""The rows of a refused batch, each with the rules that it breaks, written by Spark."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from pyarrow import fs
-
+from lakeloop.adapters.files.quarantine import BROKEN_RULES_COLUMN, quarantine_uri, write_rules
 from lakeloop.adapters.spark.batch_files import spark_path
 from lakeloop.domain.batch import Batch, RuleResult
 from lakeloop.domain.expectations import row_rules
@@ -17,8 +15,6 @@ from lakeloop.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-BROKEN_RULES_COLUMN = "_broken_rules"
-
 
 def keep_refused(
     rows: DataFrame, settings: Settings, use_case: UseCase, batch: Batch, rules: tuple[RuleResult, ...]
@@ -28,18 +24,10 @@ def keep_refused(
     Returns:
         URI of the folder.
     """
-    uri = f"{settings.staging.rstrip('/')}/quarantine/{use_case.name}/{batch.batch_id}"
+    uri = quarantine_uri(settings, use_case, batch)
     listed = rows.selectExpr("*", f"{_broken_rules(use_case)} AS {BROKEN_RULES_COLUMN}")
     listed.write.mode("overwrite").parquet(spark_path(f"{uri}/rows"))
-    document = {
-        "use_case": use_case.name,
-        "batch": batch.model_dump(mode="json"),
-        "rules": [rule.model_dump(mode="json") for rule in rules],
-    }
-    filesystem, path = fs.FileSystem.from_uri(uri)
-    filesystem.create_dir(path, recursive=True)
-    with filesystem.open_output_stream(f"{path}/rules.json") as stream:
-        stream.write(json.dumps(document, indent=2, ensure_ascii=False).encode())
+    write_rules(uri, use_case, batch, rules)
     return uri
 
 

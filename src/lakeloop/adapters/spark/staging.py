@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +60,18 @@ class BranchRefs(Protocol):
     def summary(self, snapshot_id: str) -> Mapping[str, str]: ...  # noqa: D102
     def create(self, branch: str) -> None: ...  # noqa: D102
     def drop(self, *branches: str) -> None: ...  # noqa: D102
+
+
+class PublishingRefs(BranchRefs, Protocol):
+    """Branches that can become main."""
+
+    def publish(  # noqa: D102 - see BranchRefs
+        self,
+        staged: Staged,
+        others: Collection[str] = ...,
+        set_: Mapping[str, str] | None = ...,
+        unset: Collection[str] = ...,
+    ) -> bool: ...
 
 
 def stage(

@@ -170,13 +170,13 @@ class _Training:
     def _encoding(self, rows: DataFrame, raw_columns: Mapping[str, str]) -> FeatureEncoding:
         from pyspark.sql.types import StringType
 
-        empty = rows.limit(0).toArrow()
+        empty, event_time = rows.limit(0).toArrow(), self._case.table.event_time
         fitted = []
         for spec in self._case.features:
             text = spec.type == "categorical" or isinstance(rows.schema[spec.name].dataType, StringType)
             values = rows.select(spec.name).distinct().toArrow() if text else empty
-            fitted.append(fit_feature(spec, values.column(spec.name)))
-        columns = source_columns(self._case.features, raw_columns)
+            fitted.append(fit_feature(spec, values.column(spec.name), event_time))
+        columns = source_columns(self._case.features, raw_columns, event_time)
         return FeatureEncoding(features=tuple(fitted), source_columns=columns)
 
     def _fit(

@@ -1,0 +1,93 @@
+"""Source rows -> feature rows in this process: DuckDB for what a row says itself, the shared kernel for its past."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lakeloop.adapters.duckdb.as_in_spark import spark_like_database
+from lakeloop.domain.errors import LakeloopError, UserError
+from lakeloop.domain.feature_rows import LABEL_COLUMN
+from lakeloop.domain.feature_table import UNKNOWN_LABEL, FeatureTable
+from lakeloop.domain.past_columns import BOTH, LOOKS, ROLE, SEEN, PastColumns
+from lakeloop.domain.snapshots import RANGE_ID_COLUMN
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+
+def feature_rows(
+    source: pa.Table, table: FeatureTable, range_id: str, history: pa.Table | None = None
+) -> pa.Table:
+    """The table's columns, `_range_id` last; rows without a label are still there.
+
+    Args:
+        source: rows of the range, in any order; the result keeps it.
+        table: with the expressions in DuckDB's SQL.
+        range_id: of the range.
+        history: rows of the table up to the range's end, those of the range and all others of its entities; None
+            where `source` is that.
+
+    Raises:
+        UserError: a feature cannot be computed, or the label has values of neither class.
+    """
+    import pyarrow as pa
+
+    connection = spark_like_database()
+    try:
+        own = {c.name: _tried(c.name, c.sql) for c in table.columns if c.sql is not None}
+        columns = dict(zip(own, _select(connection, source, own).columns, strict=True))
+        for past in table.past:
+            columns |= _past(connection, source, history, past)
+    finally:
+        connection.close()
+    columns[RANGE_ID_COLUMN] = pa.repeat(pa.scalar(range_id), source.num_rows)
+    return pa.table({name: columns[name] for name in table.types})
+
+
+def _past(
+    connection: duckdb.DuckDBPyConnection, source: pa.Table, history: pa.Table | None, past: PastColumns
+) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    from lakeloop.domain.past import past_of
+
+    looking = _select(connection, source, past.sql | {ROLE: _role(BOTH if history is None else LOOKS)})
+    if history is None:
+        return past_of(looking, past)
+    seen = _select(connection, history, past.sql | {ROLE: _role(SEEN)})
+    return past_of(pa.concat_tables([looking, seen]), past)
+
+
+def _role(role: int) -> str:
+    return f"CAST({role} AS TINYINT)"
+
+
+def _tried(name: str, sql: str) -> str:
+    """What cannot be computed is null, as in Spark; but a wrong label stops everything."""
+    return sql if name == LABEL_COLUMN else f"TRY({sql})"
+
+
+def _select(connection: duckdb.DuckDBPyConnection, rows: pa.Table, columns: dict[str, str]) -> pa.Table:
+    import duckdb
+
+    listed = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
+    connection.register("source", rows)
+    try:
+        return connection.sql(f"SELECT {listed} FROM source").to_arrow_table()  # noqa: S608 - the use case's own text
+    except duckdb.Error as error:
+        raise explained(error) from error
+    finally:
+        connection.unregister("source")
+
+
+def explained(error: Exception) -> LakeloopError:
+    """DuckDB's refusal as one clear error."""
+    text = str(error).strip().splitlines()[0]
+    if UNKNOWN_LABEL in text:
+        return UserError(
+            "the label has values of neither class",
+            where="label",
+            fix="declare label.positive, or clean the rows",
+        )
+    return UserError(f"a feature cannot be computed: {text}", where="features", fix="correct its expression")

@@ -1,0 +1,107 @@
+"""Tables made and written by pyiceberg: types, partitions, and what it cannot do."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from lakeloop.adapters.iceberg.catalog import reachable
+from lakeloop.adapters.iceberg.lake import IcebergLake
+from lakeloop.domain.errors import LakeloopError
+from lakeloop.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.schema import Schema
+    from pyiceberg.table import Table
+
+PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd"}
+_TRANSFORM = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?`?([^`,()]+)`?\s*\)\s*$")
+_NAMES = {"years": "year", "months": "month", "days": "day", "hours": "hour"}
+_BY_ICEBERG = {"bigint": "long", "timestamp": "timestamptz", "timestamp_ntz": "timestamp"}
+_WITH_RUST = {"bucket", "truncate"}
+
+
+class NotInProcessError(LakeloopError):
+    """This engine cannot do it, and has done nothing: Spark can."""
+
+
+def iceberg_type(kind: str) -> Any:
+    """An Iceberg type by its name in Spark's SQL, or by its own."""
+    from pyiceberg.schema import Schema
+
+    named = _BY_ICEBERG.get(kind, kind)
+    field = {"id": 1, "name": "x", "type": named, "required": False}
+    return Schema.model_validate({"type": "struct", "fields": [field]}).fields[0].field_type
+
+
+def create_table(
+    settings: Settings, lake: IcebergLake, name: str, columns: dict[str, str], partition_by: tuple[str, ...]
+) -> None:
+    """Namespace and table, as `lakeloop.adapters.spark.sql.create_table` makes them, unless they are there.
+
+    Raises:
+        NotInProcessError: pyiceberg cannot write with such partitions.
+    """
+    from pyiceberg.exceptions import TableAlreadyExistsError
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import NestedField
+
+    fields = [
+        NestedField(i, column, iceberg_type(kind), required=False)
+        for i, (column, kind) in enumerate(columns.items(), start=1)
+    ]
+    schema = Schema(*fields)
+    spec = _spec(schema, partition_by)
+    with reachable(settings):
+        try:
+            lake.catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
+            lake.catalog.create_table(name, schema, partition_spec=spec, properties=PROPERTIES)
+        except TableAlreadyExistsError:
+            return
+
+
+def check_writable(table: Table) -> None:
+    """Whether pyiceberg writes this table as its own writers would.
+
+    Raises:
+        NotInProcessError: it does not; says why.
+    """
+    kinds = [str(field.transform).partition("[")[0] for field in table.spec().fields]
+    for kind in kinds:
+        _check_transform(kind, ".".join(table.name()))
+    if table.metadata.format_version > 2:  # noqa: PLR2004 - what pyiceberg writes
+        raise NotInProcessError(f"a table of format version {table.metadata.format_version}")
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The table's current columns in Arrow's types."""
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    schema: pa.Schema = schema_to_pyarrow(table.schema(), include_field_ids=False)
+    return schema
+
+
+def _spec(schema: Schema, partition_by: tuple[str, ...]) -> Any:
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.transforms import parse_transform
+
+    fields = []
+    for number, text in enumerate(partition_by):
+        found = _TRANSFORM.match(text)
+        name, width, column = found.groups() if found else ("identity", None, text.strip().strip("`"))
+        kind = _NAMES.get(name, name)
+        _check_transform(kind, text)
+        source = schema.find_field(column).field_id
+        transform: Any = parse_transform(f"{kind}[{width}]" if width else kind)
+        label = column if kind == "identity" else f"{column}_{kind}"
+        fields.append(PartitionField(source, 1000 + number, transform, label))
+    return PartitionSpec(*fields)
+
+
+def _check_transform(kind: str, where: str) -> None:
+    if kind in _WITH_RUST and find_spec("pyiceberg_core") is None:
+        raise NotInProcessError(f"pyiceberg cannot write the partition transform {kind} here", where=where)
+    if kind not in {*_WITH_RUST, *_NAMES.values(), "identity", "void"}:
+        raise NotInProcessError(f"pyiceberg does not know the partition transform {kind}", where=where)

@@ -1,0 +1,41 @@
+"""Which engine does a piece of work: decided from what is known before anything starts. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from lakeloop.domain.base import Frozen
+
+Engine = Literal["auto", "spark", "local"]
+
+
+class EngineChoice(Frozen):
+    """The engine, and why in a few words."""
+
+    engine: Literal["spark", "local"]
+    reason: str
+
+
+def choose_engine(
+    declared: Engine, wanted: Engine, spark_master: str, rows: int | None, most_rows: int
+) -> EngineChoice:
+    """Where the work is done.
+
+    Args:
+        declared: by the use case.
+        wanted: by whoever runs it (`LAKELOOP_ENGINE`); `auto` leaves it to the use case.
+        spark_master: on a cluster Spark is the default, whatever the size: its executors are why one has a cluster.
+        rows: to be read, all of them; None where nobody knows.
+        most_rows: up to so many, this process does it.
+    """
+    named = wanted if wanted != "auto" else declared
+    if named != "auto":
+        by = "LAKELOOP_ENGINE" if wanted != "auto" else "the use case's engine"
+        return EngineChoice(engine="spark" if named == "spark" else "local", reason=f"{by} says so")
+    if not spark_master.startswith("local"):
+        return EngineChoice(engine="spark", reason="the default on a cluster")
+    if rows is None:
+        return EngineChoice(engine="spark", reason="how many rows there are is not known before")
+    if rows > most_rows:
+        return EngineChoice(engine="spark", reason=f"{rows} rows are more than {most_rows}")
+    return EngineChoice(engine="local", reason=f"{rows} rows are at most {most_rows}")

@@ -1,0 +1,176 @@
+"""Both engines give every row the same features, to the last bit: random tables, full and incremental, skewed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from lakeloop.adapters.duckdb.feature_rows import feature_rows as in_process
+from lakeloop.adapters.spark.feature_rows import feature_rows as in_spark
+from lakeloop.domain.dialects import DUCKDB
+from lakeloop.domain.feature_table import feature_table
+from lakeloop.domain.use_case import UseCase
+from tests.integration.conftest import SparkLake
+
+pytestmark = pytest.mark.spark
+
+COLUMNS = {
+    "id": "long",
+    "who": "long",
+    "where": "string",
+    "at": "date",
+    "amount": "double",
+    "kind": "string",
+    "born": "date",
+    "met": "timestamp",
+    "y": "int",
+}
+SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("who", pa.int64()),
+        ("where", pa.string()),
+        ("at", pa.date32()),
+        ("amount", pa.float64()),
+        ("kind", pa.string()),
+        ("born", pa.date32()),
+        ("met", pa.timestamp("us", "UTC")),
+        ("y", pa.int32()),
+    ]
+)
+
+
+def past(entity: Any, aggregate: str, **rest: Any) -> dict[str, Any]:
+    return {"entity": entity, "aggregate": aggregate, **rest}
+
+
+FEATURES: list[Any] = [
+    "amount",
+    "kind",
+    {"name": "ratio", "expression": "amount / (id % 3)"},
+    {"name": "age", "age": "born"},
+    {"name": "years_met", "years_since": "met"},
+    {"name": "earlier", "as_of": past("who", "count")},
+    {"name": "mean_amount", "as_of": past("who", "mean", of="amount")},
+    {"name": "sum_recent", "as_of": past("who", "sum", of="amount", window_days=30)},
+    {"name": "last_kind", "as_of": past("who", "last", of="kind")},
+    {"name": "days_since", "as_of": past("who", "days_since_last")},
+    {"name": "bad_rate", "as_of": past("who", "mean", of="y", delay_days=10)},
+    {"name": "there_max", "as_of": past(["where", "who"], "max", of="amount", window_days=100)},
+    {"name": "there_min", "as_of": past("where", "min", of="amount")},
+]
+
+
+def use_case(event_time: str = "at") -> UseCase:
+    return UseCase.model_validate(
+        {
+            "name": "engines",
+            "table": {"name": "a.b", "key": ["id"], "event_time": event_time, "columns": COLUMNS},
+            "source": {"kind": "files", "path": "x.csv"},
+            "label": {"column": "y"},
+            "features": FEATURES,
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def as_in_training(spark_lake: SparkLake) -> Iterator[None]:
+    before = spark_lake.spark.conf.get("spark.sql.ansi.enabled")
+    spark_lake.spark.conf.set("spark.sql.ansi.enabled", "false")
+    yield
+    spark_lake.spark.conf.set("spark.sql.ansi.enabled", before)
+
+
+def by_id(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as Python values; NaN as text, for it equals nothing."""
+    listed = sorted(rows.to_pylist(), key=lambda r: r["id"])
+    return [{k: "NaN" if v != v else v for k, v in r.items()} for r in listed]  # noqa: PLR0124
+
+
+def both(
+    spark_lake: SparkLake, declared: UseCase, source: pa.Table, history: pa.Table | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    types = dict(COLUMNS) | {"met": "timestamptz"}
+    frame = spark_lake.spark.createDataFrame
+    earlier = None if history is None else frame(history)
+    spark = in_spark(frame(source), feature_table(declared, types), "r", earlier).toArrow()
+    return by_id(spark), by_id(in_process(source, feature_table(declared, types, DUCKDB), "r", history))
+
+
+days = st.one_of(st.none(), st.dates(dt.date(2019, 12, 20), dt.date(2020, 3, 10)))
+drawn = st.lists(
+    st.fixed_dictionaries(
+        {
+            "who": st.sampled_from([1, 2, 3, None]),
+            "where": st.sampled_from(["n", "s", None]),
+            "at": days,
+            "amount": st.one_of(
+                st.none(), st.floats(-1e3, 1e3), st.just(float("nan")), st.just(float("inf"))
+            ),
+            "kind": st.sampled_from(["x", "y", "é", None]),
+            "born": st.one_of(st.none(), st.dates(dt.date(1950, 1, 1), dt.date(2021, 1, 1))),
+            "met": st.one_of(
+                st.none(),
+                st.integers(0, 10**7).map(
+                    lambda s: dt.datetime(2019, 11, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=s)
+                ),
+            ),
+            "y": st.sampled_from([0, 1, None]),
+        }
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(rows=drawn, newest=st.integers(0, 20), event_time=st.sampled_from(["at", "met"]))
+def test_row_by_row_and_an_increment_as_the_whole(
+    spark_lake: SparkLake, rows: list[dict[str, Any]], newest: int, event_time: str
+) -> None:
+    table = pa.Table.from_pylist([row | {"id": i} for i, row in enumerate(rows)], schema=SCHEMA)
+    declared = use_case(event_time)
+    spark, local = both(spark_lake, declared, table, None)
+    assert spark == local
+    increment = table.slice(max(0, table.num_rows - newest))
+    if increment.num_rows:
+        spark, part = both(spark_lake, declared, increment, table)
+        assert spark == part
+        assert part == local[-increment.num_rows :], "what an increment has is what the whole has"
+
+
+def test_one_entity_with_most_rows(spark_lake: SparkLake) -> None:
+    """Cut into many Arrow batches, of which one entity fills all; windows included."""
+    count = 40_000
+    random = np.random.default_rng(3)
+    table = pa.table(
+        {
+            "id": np.arange(count),
+            "who": np.where(random.random(count) < 0.02, random.integers(2, 300, count), 1),
+            "where": pa.array(["n"] * count),
+            "at": pa.array(random.integers(10_000, 14_000, count).astype("int32")).cast(pa.date32()),
+            "amount": random.lognormal(5, 1, count),
+            "kind": pa.array(random.choice(["x", "y"], count)),
+            "born": pa.nulls(count, pa.date32()),
+            "met": pa.nulls(count, pa.timestamp("us", "UTC")),
+            "y": pa.array(random.integers(0, 2, count).astype("int32")),
+        }
+    )
+    spark_lake.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "999")
+    spark, local = both(spark_lake, use_case(), table, None)
+    spark_lake.spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
+    assert spark == local

@@ -90,7 +90,7 @@ def step_pod(namespace: str, command: list[str], env: dict[str, str]) -> dict[st
         "imagePullPolicy": "IfNotPresent",
         "command": command,
         "env": [{"name": name, "value": value} for name, value in variables.items()],
-        "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -12,7 +12,7 @@ from tests.e2e.spark_place import STEP_POD, SparkPlace, spark_place, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 START_SECONDS, END_SECONDS, GONE_SECONDS = 240, 400, 60
-SMALL = {"cpu_request": "50m", "memory_mib": 512}
+SMALL = {"cpu_request": "10m", "memory_mib": 512}
 LONG_TASKS = (
     "spark.sparkContext.range(0, 2000, 1, 40).map(lambda n: __import__('time').sleep(0.1) or n).sum()"
 )

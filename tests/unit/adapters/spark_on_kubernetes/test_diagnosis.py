@@ -224,3 +224,9 @@ def test_executors_at_a_glance() -> None:
         "executors: 2 running, 1 pending (0/1 nodes are available"
     )
     assert told([]) == "executors: none"
+
+
+def test_a_catalog_that_is_away_is_not_the_executors_fault() -> None:
+    lost = [Loss(executor_pod(ended(137, "OOMKilled")))]
+    said = "the Iceberg catalog does not answer: connection to server failed: Connection refused"
+    assert loss_error(lost, said, Executors()) is None

@@ -33,7 +33,7 @@ _LOSS_IN_SPARK = re.compile(
 _HEAP_IN_SPARK = re.compile(r"java\.lang\.OutOfMemoryError|SparkOutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY")
 _PYTHON_GONE = re.compile(r"Python worker exited unexpectedly")
 _GATEWAY_GONE = re.compile(
-    r"Answer from Java side is empty|Connection refused|Error while sending or receiving"
+    r"Answer from Java side is empty|connect to the Java server|Error while sending or receiving"
 )
 
 
@@ -155,32 +155,41 @@ def _pending_texts(pod: ExecutorPod, image: str) -> tuple[str, str]:
 
 def loss_error(losses: Sequence[Loss], spark_said: str, executors: Executors) -> LakeloopError | None:
     """What lost executors mean for a failed step; None where Spark's error is not about them (wrong data, say)."""
-    killed = any(loss_class(x) == "oom_killed" for x in losses)
-    if _HEAP_IN_SPARK.search(spark_said) and not killed:
-        last = next((x for x in reversed(losses) if loss_class(x) == "java_heap"), None)
-        tail = f"; {_tail(last)}" if last and last.log_tail else ""
-        return LakeloopError(
-            f"executors ran out of Java heap ({executors.memory_mib} MiB){tail}",
-            where="Spark executors",
-            fix=_fixes(executors)["java_heap"],
-        )
-    if _PYTHON_GONE.search(spark_said) and not killed:
-        return LakeloopError(
-            "a Python worker of an executor ended without a word, as when the kernel kills it at the pod's "
-            f"memory limit ({executors.limit_mib}Mi)",
-            where="Spark executors",
-            fix=_fixes(executors)["oom_killed"],
-        )
-    if not losses or not (_LOSS_IN_SPARK.search(spark_said) or _GATEWAY_GONE.search(spark_said)):
+    kind = _cause({loss_class(x) for x in losses}, spark_said)
+    if kind is None:
         return None
-    classes = Counter(loss_class(x) for x in losses)
-    worst = next((c for c in _WORST_FIRST if classes[c]), _WORST_FIRST[-1])
-    last = next(x for x in reversed(losses) if loss_class(x) == worst)
+    alike = [x for x in losses if loss_class(x) == kind]
     return LakeloopError(
-        f"{classes[worst]} executor{'s were' if classes[worst] > 1 else ' was'} lost, Spark gave up: {loss_text(last)}",
-        where=f"pod {last.pod.name}",
-        fix=_fixes(executors)[worst],
+        _problem(kind, alike, executors),
+        where=f"pod {alike[-1].pod.name}" if alike else "Spark executors",
+        fix=_fixes(executors)[kind],
     )
+
+
+def _cause(classes: set[FailureClass], spark_said: str) -> FailureClass | None:
+    """The worst that fits what Spark said."""
+    about_losses = bool(_LOSS_IN_SPARK.search(spark_said) or _GATEWAY_GONE.search(spark_said))
+    heap, python = _HEAP_IN_SPARK.search(spark_said), _PYTHON_GONE.search(spark_said)
+    if "oom_killed" in classes and (about_losses or heap or python):
+        return "oom_killed"
+    if heap:
+        return "java_heap"
+    if python:
+        return "python_worker"
+    return next((c for c in _WORST_FIRST if c in classes), None) if about_losses else None
+
+
+def _problem(kind: FailureClass, alike: Sequence[Loss], executors: Executors) -> str:
+    if kind == "python_worker":
+        return (
+            "a Python worker of an executor ended without a word, as when the kernel kills it at the pod's "
+            f"memory limit ({executors.limit_mib}Mi)"
+        )
+    if kind == "java_heap":
+        tail = f"; {_tail(alike[-1])}" if alike and alike[-1].log_tail else ""
+        return f"executors ran out of Java heap ({executors.memory_mib} MiB){tail}"
+    number = f"{len(alike)} executors were" if len(alike) > 1 else "1 executor was"
+    return f"{number} lost, Spark gave up: {loss_text(alike[-1])}"
 
 
 def loss_text(loss: Loss) -> str:
@@ -199,8 +208,10 @@ def _fixes(executors: Executors) -> dict[FailureClass, str]:
         "oom_killed": f"raise spark.executors.memory_overhead_mib (now {executors.overhead_mib}) or lower "
         "spark.executors.cores",
         "java_heap": f"raise spark.executors.memory_mib (now {executors.memory_mib}) or lower spark.executors.cores",
+        "python_worker": f"raise spark.executors.memory_overhead_mib (now {executors.overhead_mib}) or lower "
+        "spark.executors.cores",
         "evicted": "give the executors a spark.priority_class, or other nodes by spark.node_selector, and run it again",
-        "exit_code": "see the log lines; run the step again when the cause is gone",
+        "exit_code": "see the log lines; after signal 9, raise spark.executors.memory_overhead_mib",
     }
 
 

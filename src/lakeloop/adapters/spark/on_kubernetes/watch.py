@@ -20,7 +20,7 @@ from lakeloop.adapters.spark.on_kubernetes.diagnosis import (
 )
 from lakeloop.adapters.spark.on_kubernetes.pods import ExecutorPod
 from lakeloop.adapters.spark.on_kubernetes.request import SESSION_LABEL, ExecutorRequest
-from lakeloop.domain.errors import LakeloopError, UserError
+from lakeloop.domain.errors import ConflictError, LakeloopError, RefusedError, UserError
 
 POLL_SECONDS = 1.0
 END_TIMEOUT_SECONDS = 20
@@ -83,10 +83,10 @@ class ExecutorWatch:
             print(f"warning: executors could not be removed: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
     def explained(self, error: BaseException) -> LakeloopError | None:
-        """The one error to end with instead of Spark's; None where that says it better (wrong data)."""
+        """The one error to end with instead of Spark's; None where that says it better (wrong data, a conflict)."""
         if self._verdict is not None:
             return self._verdict
-        if isinstance(error, UserError):
+        if isinstance(error, UserError | ConflictError | RefusedError):
             return None
         self._look_once()
         return loss_error(list(self._losses.values()), _whole_text(error), self._request.resources.executors)

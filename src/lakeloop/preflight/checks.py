@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lakeloop.domain.boosting import boosting_parameters
 from lakeloop.domain.errors import UserError
+from lakeloop.domain.feature_table import feature_table
 from lakeloop.domain.features import EncodedFeature
 from lakeloop.domain.synthetic import SyntheticSource
 from lakeloop.domain.use_case import Train, UseCase
@@ -24,7 +25,8 @@ def check_use_case(use_case: UseCase) -> None:
     """Evaluate every expression and train two rounds, in about a second.
 
     Raises:
-        UserError: an expression names an unknown column or is no SQL, or XGBoost refuses a parameter.
+        UserError: an expression names an unknown column, is no SQL, or reads the label; a feature or the label cannot
+            be what it is declared as; or XGBoost refuses a parameter.
     """
     if isinstance(use_case.source, SyntheticSource):
         from lakeloop.generation.rows import check_expressions
@@ -32,6 +34,7 @@ def check_use_case(use_case: UseCase) -> None:
         check_expressions(use_case)
     if use_case.table.columns:
         _check_features(use_case)
+        feature_table(use_case, use_case.table.columns)
     _check_parameters(use_case.train)
 
 

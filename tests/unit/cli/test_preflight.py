@@ -37,6 +37,8 @@ def test_committed_use_cases_pass(name: str) -> None:
     [
         ({"features": [{"name": "wrong", "expression": "no_such_column + 1"}]}, "no_such_column"),
         ({"features": [{"name": "broken", "expression": "age +"}]}, "broken"),
+        ({"features": [{"name": "leak", "expression": "fraud_trx * 2"}]}, "reads the label"),
+        ({"features": ["event_time"]}, "no number"),
         ({"train__params": {"max_dept": 3}}, "max_dept"),
         ({"train__params": {"max_depth": -1}}, "train.params"),
         ({"train__params": {"learning_rate": "fast"}}, "train.params"),

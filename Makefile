@@ -17,6 +17,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 JARS := $(or $(LAKELOOP_SPARK_JARS_FOLDER),$(CACHE)/lakeloop/jars)
 SYNCED := .venv/.synced
 FETCHED := $(JARS)/.fetched
+WORKBENCH := .venv/.workbench-client
 TESTS := tests/unit tests/contract tests/golden tests/integration tests/faults
 
 ##@ Use it
@@ -29,6 +30,10 @@ run: setup ## Land the next batch, train, judge, redeploy (USE_CASE=card_fraud, 
 stop: ## End every local endpoint
 	@if [ -x $(BIN)/lakeloop ]; then $(BIN)/lakeloop stop --all; else echo "nothing is set up, nothing runs"; fi
 
+.PHONY: demo-cai
+demo-cai: setup ## Cloudera AI on an emulated workbench: jobs as code, two redeploys, and one whose build fails
+	@$(BIN)/python scripts/demo_cai.py $(ARGS)
+
 .PHONY: demo-flights
 demo-flights: setup ## Second walk-through: the flights of 2013, twelve monthly batches, table and plot
 	@$(BIN)/python scripts/demo_flights.py $(ARGS)
@@ -36,7 +41,7 @@ demo-flights: setup ## Second walk-through: the flights of 2013, twelve monthly 
 ##@ Set it up
 
 .PHONY: setup
-setup: $(SYNCED) java $(FETCHED) ## Environment from the lock file, Java, Spark's jars; instant when there is nothing to do
+setup: $(SYNCED) java $(FETCHED) $(WORKBENCH) ## Environment from the lock file, Java, Spark's jars; instant when there is nothing to do
 
 .PHONY: java
 java:
@@ -69,6 +74,11 @@ kind-up: setup ## From nothing to a kind cluster with pipelines, KServe, MLflow 
 .PHONY: kind-down
 kind-down: setup ## Remove that cluster and all it holds
 	@$(BIN)/python -m scripts.cluster.kind_down
+
+$(WORKBENCH): $(FETCHED) tests/emulators/cai/description.py tests/emulators/cai/client_package.py
+	@echo "== The client of the emulated Cloudera AI workbench, by swagger-codegen"
+	@$(BIN)/python -m tests.emulators.cai.client_package | sed -u 's/^::progress:://'
+	@touch $@
 
 ##@ Check it
 

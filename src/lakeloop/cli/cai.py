@@ -70,12 +70,11 @@ def apply(
         for line in lines:
             output.data(line)
     if not plan:
-        scripts = cai_jobs.place_scripts(board)
         if any(change.action != "keep" for change in changes):
             _confirm("Apply this?", yes=yes)
-            cai_jobs.carry_out(board, changes, output.say)
-        for path in scripts:
+        for path in cai_jobs.place_scripts(board):
             output.say(f"wrote {path}")
+        cai_jobs.carry_out(board, changes, output.say)
         done = True
     if json:
         output.as_json({"applied": done, "changes": [change.model_dump(mode="json") for change in changes]})

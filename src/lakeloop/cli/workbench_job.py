@@ -125,7 +125,9 @@ def _run(
     from lakeloop.cli.pipeline_files import pipeline_file
     from lakeloop.runners.process import run_pipeline
 
-    return run_pipeline(pipeline_file("retrain"), arguments, _options(use_case, settings, stage, resume))
+    # A run ends by the pipeline that it was started with, also where lakeloop was upgraded between two jobs.
+    pipeline = pipeline_file("retrain") if resume is None else settings.runs_folder / resume / "pipeline.yaml"
+    return run_pipeline(pipeline, arguments, _options(use_case, settings, stage, resume))
 
 
 def _options(use_case: UseCase, settings: Settings, stage: Stage, resume: str | None) -> RunOptions:

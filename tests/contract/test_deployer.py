@@ -96,7 +96,9 @@ def test_a_candidate_answers_without_traffic_then_with_all_of_it(
     handle = deployer.start(ENDPOINT, first)
     assert deployer.live(ENDPOINT) is None
     assert deployer.predict(ENDPOINT, handle, ROWS) == pytest.approx(offline(first, ROWS), abs=1e-9)
+    assert not deployer.serves(ENDPOINT, handle)
     url = deployer.shift(ENDPOINT, handle)
+    assert deployer.serves(ENDPOINT, handle)
     deployer.finish(ENDPOINT, handle)
     assert deployer.start(ENDPOINT, first) == handle
     answer = deployer.ask(ENDPOINT, ROWS)

@@ -21,6 +21,12 @@ class Deployer(Protocol):
     def start(self, endpoint: str, candidate: Candidate) -> str:
         """Start the candidate beside what serves, without traffic; its handle."""
 
+    def serves(self, endpoint: str, handle: str) -> bool:
+        """Whether the traffic goes to this handle already: then there is nothing to go back from.
+
+        The same version may have several handles, e.g. one for each image that serves it.
+        """
+
     def predict(self, endpoint: str, handle: str, rows: Sequence[dict[str, Any]]) -> list[float]:
         """Scores of the candidate behind `handle` (no live traffic is touched)."""
 

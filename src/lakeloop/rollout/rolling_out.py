@@ -57,6 +57,7 @@ class RollingOut:
         self.tell(f"starting version {identity.version} without traffic")
         try:
             handle = self.deployer.start(self.endpoint, self.candidate)
+            already = already and self.deployer.serves(self.endpoint, handle)
             self._prove(handle)
             self._shift(handle)
             self._verify(identity)

@@ -126,6 +126,18 @@ class Faulty(MemoryDeployer):
             raise LakeloopError(f"{call} broke", fix="mend it")
 
 
+class Imaged(Faulty):
+    """The same version has a handle for each image that serves it."""
+
+    image = "a"
+
+    def start(self, endpoint: str, candidate: Candidate) -> str:
+        handle = super().start(endpoint, candidate) + self.image
+        self._known[endpoint, handle] = candidate
+        self._running.add((endpoint, handle))
+        return handle
+
+
 @pytest.fixture
 def models(tmp_path: Path) -> tuple[Candidate, Candidate]:
     model_folder(tmp_path / "m")
@@ -202,3 +214,19 @@ def test_a_changed_xgboost_is_not_another_model(models: tuple[Candidate, Candida
         checks.check_live(one, two)
     with pytest.raises(LakeloopError, match="nothing answers"):
         checks.check_live(None, two)
+
+
+def test_the_same_version_in_another_image_goes_back_to_the_image_that_served(
+    models: tuple[Candidate, Candidate],
+) -> None:
+    deployer = Imaged()
+    assert rolling(deployer, models[0], []).run().outcome == "live"
+    served = deployer._routes[ENDPOINT].live
+    deployer.image, deployer.fault = "b", "ask"
+    with pytest.raises(RolloutFailedError, match="what served before serves again"):
+        rolling(deployer, models[0], []).run()
+    assert deployer._routes[ENDPOINT].live == served
+    deployer.fault = ""
+    assert rolling(deployer, models[0], []).run().outcome == "live"
+    assert deployer._routes[ENDPOINT].live != served
+    assert rolling(deployer, models[0], []).run().outcome == "already_live"

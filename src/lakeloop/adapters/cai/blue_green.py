@@ -71,6 +71,10 @@ class BlueGreenDeployer:
                 raise
         return handle
 
+    def serves(self, endpoint: str, handle: str) -> bool:
+        """Whether the traffic goes to this handle already."""
+        return self._folder(endpoint).routes().live == handle
+
     def predict(self, endpoint: str, handle: str, rows: Sequence[dict[str, Any]]) -> list[float]:
         """Scores of the model behind the handle, asked past the gateway.
 

@@ -83,6 +83,11 @@ class CaiDeployer:
         self._candidates.build(WorkbenchModel(self._api, endpoint), endpoint, candidate, handle)
         return handle
 
+    def serves(self, endpoint: str, handle: str) -> bool:
+        """Whether the traffic goes to this handle already."""
+        live = serving(self._state(endpoint)[2])
+        return live is not None and live.handle == handle
+
     def predict(self, endpoint: str, handle: str, rows: Sequence[dict[str, Any]]) -> list[float]:
         """Scores of the live model where that is the handle's, else of the build's artifact, in a process here.
 

@@ -83,6 +83,10 @@ class KServeDeployer:
             raise
         return handle
 
+    def serves(self, endpoint: str, handle: str) -> bool:
+        """Whether the traffic goes to this handle already."""
+        return self._objects(endpoint).routes()[0].live == handle
+
     def predict(self, endpoint: str, handle: str, rows: Sequence[dict[str, Any]]) -> list[float]:
         """Scores of the version behind the handle, asked of its own Service.
 

@@ -65,6 +65,10 @@ class LocalDeployer:
                 raise
             return handle
 
+    def serves(self, endpoint: str, handle: str) -> bool:
+        """Whether the traffic goes to this handle already."""
+        return self._folder(endpoint).routes().live == handle
+
     def predict(self, endpoint: str, handle: str, rows: Sequence[dict[str, Any]]) -> list[float]:
         """Scores of the server behind the handle, asked on its own port.
 

@@ -49,6 +49,10 @@ class MemoryDeployer:
         self._running.add((endpoint, handle))
         return handle
 
+    def serves(self, endpoint: str, handle: str) -> bool:
+        """Whether the traffic goes to this handle already."""
+        return self._routes.get(endpoint, Routes()).live == handle
+
     def predict(self, endpoint: str, handle: str, rows: Sequence[dict[str, Any]]) -> list[float]:
         """Scores of the candidate.
 

@@ -1,6 +1,7 @@
 """`kubectl apply -k pipelines/` installs exactly the committed pipelines."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def test_committed_resources_are_what_the_source_compiles_to(name: str, tmp_path
 
 def test_every_pipeline_is_installed() -> None:
     assert KUSTOMIZATION.read_text(encoding="utf-8") == kustomization(pipeline_names()), "run `make compile`"
+
+
+@pytest.mark.parametrize("name", pipeline_names())
+def test_no_pipeline_uses_what_older_back_ends_leave_unresolved(name: str) -> None:
+    text = (ROOT / "pipelines" / name / "pipeline.yaml").read_text(encoding="utf-8")
+    assert not [word for word in ("IfPresent", "].metadata", "cacheKey") if word in text]
+    assert not re.findall(r"constant: .*\{\{\$\.inputs\.", text), "an f-string as a task's input"
 
 
 def test_a_changed_pipeline_is_a_new_version_and_another_sdk_is_not(tmp_path: Path) -> None:

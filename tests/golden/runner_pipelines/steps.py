@@ -72,7 +72,9 @@ pathlib.Path(sys.argv[3]).mkdir()
 write(sys.argv[3] + "/part", sys.argv[1].upper())
 artifact = told["outputs"]["artifacts"]["data"]["artifacts"][0]
 said = {"artifacts": {"data": {"artifacts": [{**artifact, "metadata": {"length": len(sys.argv[1])}}]}}}
-write(told["outputs"]["outputFile"], json.dumps(said))
+output_file = pathlib.Path(told["outputs"]["outputFile"])
+output_file.parent.mkdir(parents=True, exist_ok=True)  # KFP's launcher leaves that to the program
+output_file.write_text(json.dumps(said))
 """
     return program(body, text, data.path, folder.path, "{{$}}")
 

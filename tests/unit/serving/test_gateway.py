@@ -95,3 +95,62 @@ def test_what_one_connection_only_concerns_is_not_passed_on(tmp_path: Path) -> N
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (418, "pot", "text/tea")
     assert answer.headers["lakeloop-model-version"] == "9"
     assert "x-hop" not in answer.headers
+
+
+def test_it_is_ready_once_it_has_routes_and_says_who_answers_behind_a_backend_without_traffic(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "routes.json"
+    gateway = Gateway("card-fraud", RoutesFile(path))
+    assert call(gateway, "GET", "/gateway/ready").status_code == 503
+
+    async def backend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"GET /version ")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async def scenario() -> list[httpx.Response]:
+        server = await asyncio.start_server(backend, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        dark = [
+            Backend(handle="dark", url=url, version="9"),
+            Backend(handle="gone", url="http://127.0.0.1:9", version="8"),
+        ]
+        write(path, Routes(generation=1, backends=tuple(dark)))
+        transport = httpx.ASGITransport(gateway)
+        async with server, httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+            paths = ["ready", "backends/dark", "backends/gone", "backends/other"]
+            return [await client.get(f"/gateway/{one}") for one in paths]
+
+    ready, dark, gone, other = asyncio.run(scenario())
+    assert [a.status_code for a in (ready, dark, gone, other)] == [200, 200, 503, 404]
+    assert dark.json() == {}
+    assert "cannot be reached" in gone.json()["error"]
+    assert call(gateway, "POST", "/predict", json={}).status_code == 503, "no traffic for a dark backend"
+
+
+def test_a_backend_that_closes_before_it_answers_is_asked_once_more(tmp_path: Path) -> None:
+    seen = []
+
+    async def backend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        if len(seen) > 1:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    async def scenario() -> httpx.Response:
+        server = await asyncio.start_server(backend, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        write(
+            tmp_path / "r.json",
+            Routes(generation=1, backends=(Backend(handle="a", url=url, version="1", weight=1),)),
+        )
+        transport = httpx.ASGITransport(Gateway("card-fraud", RoutesFile(tmp_path / "r.json")))
+        async with server, httpx.AsyncClient(transport=transport, base_url="http://gate") as client:
+            return await client.get("/version")
+
+    assert asyncio.run(scenario()).status_code == 200
+    assert len(seen) == 2

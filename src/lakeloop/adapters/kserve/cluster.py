@@ -101,11 +101,7 @@ class Cluster:
         _, openapi = self.call("GET", "/openapi/v3/apis/serving.kserve.io/v1beta1", accept=(_NOT_FOUND,))
         _, groups = self.call("GET", "/apis")
         named = {group["name"] for group in json.loads(groups)["groups"]}
-        try:
-            document = json.loads(openapi)
-        except ValueError:
-            document = {}
-        return split_of(inference_service_schema(document), named)
+        return split_of(inference_service_schema(_object(openapi)), named)
 
     def call(  # noqa: PLR0913 - an HTTP request
         self,
@@ -216,8 +212,12 @@ def _refused(method: str, path: str, status: int, content: bytes) -> LakeloopErr
 
 
 def _message(content: bytes) -> str:
+    return str(_object(content).get("message") or content.decode(errors="replace").strip()[:500])
+
+
+def _object(content: bytes) -> Object:
     try:
         parsed = json.loads(content)
-        return str(parsed.get("message", parsed)) if isinstance(parsed, dict) else str(parsed)
     except ValueError:
-        return content.decode(errors="replace").strip()[:500]
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -120,7 +120,7 @@ class EndpointClient:
             raise LakeloopError(
                 f"the Kubernetes API does not answer: {content.decode(errors='replace')}", where=server.url
             )
-        if status in {401, 403} and b'"kind":"Status"' in content:
+        if status in {401, 403} and b'"Status"' in content:
             raise LakeloopError(
                 f"the Kubernetes API refuses its proxy: {content.decode(errors='replace')[:300]}",
                 where=server.url,

@@ -29,6 +29,7 @@ def client_properties(request: ExecutorRequest, pod_template_file: str) -> dict[
         "spark.submit.deployMode": "client",
         f"{prefix}.driver.connectionTimeout": str(API_TIMEOUT_MS),
         f"{prefix}.driver.requestTimeout": str(API_TIMEOUT_MS),
+        f"{prefix}.allocation.driver.readinessTimeout": "10s",
         f"{prefix}.namespace": request.driver.namespace,
         f"{prefix}.driver.pod.name": request.driver.name,
         f"{prefix}.executor.podNamePrefix": request.session,

@@ -34,9 +34,9 @@ class Connection:
     api_key: str = field(repr=False)
     model_key: str = field(repr=False)
 
-    def redacted(self, text: str) -> str:
-        """The text without the keys."""
-        for secret in (self.api_key, self.model_key):
+    def redacted(self, text: str, *more: str) -> str:
+        """The text without the keys, and without `more` of them."""
+        for secret in (self.api_key, self.model_key, *more):
             text = text.replace(secret, "***") if secret else text
         return text
 

@@ -105,8 +105,12 @@ class ModelService:
             ) from error
         if not answer.is_success:
             said = content.get("message") or content.get("error") if isinstance(content, dict) else ""
-            raise NotAnsweredError(f"the model service answered {answer.status_code}: {said}", where=self.url)
-        return records_of(content, self.url)
+            told = self._where.redacted(str(said), access_key)
+            raise NotAnsweredError(f"the model service answered {answer.status_code}: {told}", where=self.url)
+        try:
+            return records_of(content, self.url)
+        except NotAnsweredError as error:
+            raise NotAnsweredError(self._where.redacted(error.problem, access_key), where=self.url) from None
 
 
 def rows_data(rows: Sequence[dict[str, Any]]) -> list[list[str]]:

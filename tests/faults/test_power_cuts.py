@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from lakeloop.domain.use_case import UseCase
+from tests.faults.crash_matrix.facts import differences
 from tests.faults.crash_matrix.matrix import Matrix, Rerun
 from tests.faults.crash_matrix.points import FIRST_RUN, LATER_RUN, REFUSAL, REJECTION
 from tests.faults.crash_matrix.ready_home import TABLE_SOURCE, make_ready_home
-from tests.faults.crash_matrix.world import ROOT, World, use_case
+from tests.faults.crash_matrix.world import ROOT, RUN_SECONDS, World, use_case
 
 CHOSEN = ("run finished", "version made", "traffic moved", "promoted in the ledger")
 
@@ -36,6 +37,20 @@ def test_a_rerun_after_power_cuts_ends_as_a_clean_run(
     assert len(chosen) == len(CHOSEN)
     matrix.world.restore_without_endpoint("ready")
     matrix.die_often([(point, side) for point in chosen for side in sides], rerun, "first")
+
+
+def test_of_three_runs_at_once_one_trains_and_the_others_are_told(matrix: Matrix) -> None:
+    """Whichever it is: the others leave with 3, or find that nothing is left to do."""
+    world = matrix.world
+    world.restore_without_endpoint("ready")
+    logs = [world.folder / "logs" / f"at-once-{number}.txt" for number in range(3)]
+    words = ("run", str(world.file()))
+    begun = [world.begin(words, world.environment, log) for log in logs]
+    codes = sorted(process.wait(RUN_SECONDS) for process in begun)
+    told = [log.read_text(encoding="utf-8") for log in logs]
+    assert codes[0] == 0, told
+    assert set(codes) <= {0, 3}, told
+    assert not differences(world.facts(), matrix.clean["first"])
 
 
 def test_the_published_matrix_has_every_point_and_none_that_differs() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,6 +31,12 @@ class Matrix:
         self.clean["first"] = self._finished(self.world.run())
         self.world.copy("first")
         self.world.offer(*SECOND)
+        self.clean["second"] = self._finished(self.world.run())
+
+    def prepare_two_versions(self, add_batch: Callable[[], None]) -> None:
+        """Two clean runs that start no JVM, over tables that are ready for them."""
+        self.clean["first"] = self._finished(self.world.run())
+        add_batch()
         self.clean["second"] = self._finished(self.world.run())
         self.world.copy("second")
 

@@ -32,14 +32,19 @@ _ARROW = {
 
 def make_ready_home(settings: Settings, use_case: UseCase) -> None:
     """The source table by another writer, and its first range in the feature table as the feature builder leaves it."""
+    IcebergLake(settings).catalog.create_namespace("plant")
+    add_ready_batch(settings, use_case, 0)
+
+
+def add_ready_batch(settings: Settings, use_case: UseCase, number: int) -> None:
+    """The next commit of the other writer, and its range in the feature table."""
     lake = IcebergLake(settings)
-    lake.catalog.create_namespace("plant")
-    source = _rows()
+    before, source = lake.table_state(use_case.table.name), _rows(number)
     state = _append(lake, use_case.table.name, source, {})
     range_ = SnapshotRange(
         table=state.name,
         table_uuid=state.table_uuid,
-        from_snapshot_id=None,
+        from_snapshot_id=before.current_snapshot_id if before else None,
         to_snapshot_id=state.current_snapshot_id or "",
     )
     table = feature_table(use_case, {c.name: c.type for c in state.columns})
@@ -56,7 +61,7 @@ def make_ready_home(settings: Settings, use_case: UseCase) -> None:
     schema = pa.schema([(name, _ARROW[kind]) for name, kind in table.types.items()])
     told = {
         RANGE_PROPERTY: range_id,
-        RANGE_FROM_PROPERTY: "",
+        RANGE_FROM_PROPERTY: range_.from_snapshot_id or "",
         RANGE_TO_PROPERTY: range_.to_snapshot_id,
         FEATURE_HASH_PROPERTY: table.hash,
         SOURCE_UUID_PROPERTY: range_.table_uuid,
@@ -64,8 +69,8 @@ def make_ready_home(settings: Settings, use_case: UseCase) -> None:
     _append(lake, table.name, pa.table([values[name] for name in schema.names], schema=schema), told)
 
 
-def _rows() -> pa.Table:
-    start, numbers = datetime(2025, 1, 1, tzinfo=UTC), range(BATCH_ROWS)
+def _rows(number: int) -> pa.Table:
+    start, numbers = datetime(2025, 1, 1, tzinfo=UTC), range(number * BATCH_ROWS, (number + 1) * BATCH_ROWS)
     return pa.table(
         {
             "id": pa.array(numbers, pa.int64()),
@@ -78,7 +83,7 @@ def _rows() -> pa.Table:
 
 
 def _append(lake: IcebergLake, name: str, rows: pa.Table, told: dict[str, str]) -> TableState:
-    lake.catalog.create_table(name, rows.schema).append(rows, snapshot_properties=told)
+    lake.catalog.create_table_if_not_exists(name, rows.schema).append(rows, snapshot_properties=told)
     state = lake.table_state(name)
     assert state is not None
     return state

@@ -10,7 +10,6 @@ import pytest
 from tests.faults.crash_matrix.matrix import FIRST, REJECTING, SECOND, Matrix, Rerun, both_sides
 from tests.faults.crash_matrix.points import (
     FIRST_RUN,
-    HAND_POINTS,
     LATER_RUN,
     LATER_RUN_IN_SPARK,
     REFUSAL,
@@ -20,11 +19,6 @@ from tests.faults.crash_matrix.points import (
 
 pytestmark = [pytest.mark.crash, pytest.mark.spark, pytest.mark.timeout(600)]
 
-HAND_WORDS = {
-    "rollback": ("--reason", "it is worse"),
-    "promote": ("1", "--reason", "it is better"),
-    "retire": ("1", "--reason", "it is old"),
-}
 RERUNS: tuple[Rerun, ...] = ("resume", "new run")
 
 
@@ -58,17 +52,6 @@ def test_power_cuts_while_a_batch_is_refused(matrix: Matrix) -> None:
 def test_a_power_cut_in_a_later_run(matrix: Matrix, point: Point, side: str, rerun: Rerun) -> None:
     matrix.stop_before_each_step()
     matrix.die_once(point.step, point, side, rerun, "second")
-
-
-@pytest.mark.parametrize(("point", "side"), [*both_sides(HAND_POINTS)], ids=named)
-def test_a_power_cut_in_a_command(matrix: Matrix, point: Point, side: str) -> None:
-    words = [point.step, str(matrix.world.file()), *HAND_WORDS[point.step]]
-    if point.step not in matrix.clean:
-        matrix.world.restore("second")
-        ended = matrix.world.call(*words)
-        assert ended.code == 0, ended.output
-        matrix.clean[point.step] = matrix.world.facts()
-    matrix.die_by_hand(point, side, words)
 
 
 @pytest.mark.parametrize("rerun", RERUNS)

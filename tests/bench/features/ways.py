@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def duckdb_query(file: Path) -> pa.Table:
         FROM read_parquet('{file}') WINDOW past AS ({past})
     """  # noqa: S608 - a path of this bench
     with duckdb.connect(":memory:") as connection:
-        return connection.execute(query).to_arrow_table()
+        return connection.sql(query).to_arrow_table()
 
 
 def polars_query(file: Path) -> pa.Table:
@@ -165,6 +166,7 @@ def lakeloop_on_spark(spark: Any, file: Path, out: Path, increment: Path | None 
     return out / "lakeloop"
 
 
+@functools.cache
 def declared(dialect: str) -> Any:
     """The feature table of the committed use case, in an engine's SQL."""
     from lakeloop.domain.dialects import DUCKDB, SPARK

@@ -15,7 +15,10 @@ RUNS = 4
 
 def _run(home: Path) -> tuple[float, dict[str, float]]:
     """Wall seconds of one `lakeloop run card_fraud`, and the seconds of its work."""
-    run = run_measured(python("lakeloop.cli", "run", "card_fraud", "--json"), {"LAKELOOP_HOME": str(home)})
+    run = run_measured(
+        python("lakeloop.cli", "run", "card_fraud", "--json"),
+        {"LAKELOOP_HOME": str(home), "LAKELOOP_ENGINE": "spark"},
+    )
     work = {
         "Spark, ingest": run.result["ingest"]["spark_seconds"],
         "Spark, features": run.result["training_set"]["spark_seconds"],

@@ -32,10 +32,11 @@ class Loop:
 
     home: Path
     folder: Path
+    engine: str = "auto"
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "LAKELOOP_HOME": str(self.home)}
+        return {**os.environ, "LAKELOOP_HOME": str(self.home), "LAKELOOP_ENGINE": self.engine}
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "lakeloop.cli", *words]
@@ -126,10 +127,27 @@ def test_independent_steps_overlap(second: Any) -> None:
     assert ingest["started_at_ms"] < profile["started_at_ms"] + 1000 * profile["seconds"]
 
 
-def test_only_the_spark_steps_start_a_jvm(loop: Loop, second: Any) -> None:
-    logs = (loop.home / "runs" / second["run_id"] / "tasks").rglob("log.txt")
-    with_jvm = {path.parts[-3] for path in logs if "incubator modules" in path.read_text()}
-    assert with_jvm == {"ingest-batch", "build-training-set"}, "Java's own first line is in their logs"
+def with_jvm(loop: Loop, run: Any) -> set[str]:
+    """Steps that started one: Java's own first line is in their logs."""
+    logs = (loop.home / "runs" / run["run_id"] / "tasks").rglob("log.txt")
+    return {path.parts[-3] for path in logs if "incubator modules" in path.read_text()}
+
+
+def test_a_small_loop_starts_no_jvm(loop: Loop, second: Any) -> None:
+    assert with_jvm(loop, second) == set()
+
+
+def test_only_the_spark_steps_start_a_jvm_and_the_booster_does_not_tell_the_engine(
+    tmp_path: Path, first: Any
+) -> None:
+    by_spark = Loop(tmp_path / "home", tmp_path, engine="spark")
+    try:
+        run = by_spark.json("run", str(ROOT / "conf/use_cases/card_fraud.yaml"), "--rows", ROWS)
+        assert with_jvm(by_spark, run) == {"ingest-batch", "build-training-set"}
+        assert run["training"]["booster_sha256"] == first["training"]["booster_sha256"]
+        assert run["ingest"]["rows"] == first["ingest"]["rows"]
+    finally:
+        by_spark.call("stop", "--all")
 
 
 def test_history_status_and_endpoint_agree(loop: Loop, second: Any) -> None:

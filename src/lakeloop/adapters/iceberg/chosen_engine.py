@@ -49,6 +49,7 @@ class ChosenFeatureBuilder(RangeBuilder):
         rows = None if state is None else rows_to_read(state, plan, table, missing)
         choice = _choice(self._settings, use_case, rows)
         self._tell(f"features: {_told(choice)}")
+        self.by_spark = choice.engine == "spark"
         if choice.engine == "spark":
             return self._spark().append_ranges(use_case, plan, table, missing)
         try:
@@ -57,6 +58,7 @@ class ChosenFeatureBuilder(RangeBuilder):
             if _only_local(self._settings, use_case):
                 raise
             self._tell(f"features: by Spark after all: {error.problem}")
+            self.by_spark = True
             return self._spark().append_ranges(use_case, plan, table, missing)
 
 

@@ -43,6 +43,9 @@ class RangeBuilder(ABC):
         lake: metadata and label reads.
     """
 
+    by_spark = True
+    """Whether Spark computed the ranges, so that its seconds are told."""
+
     def __init__(self, settings: Settings, lake: Lake) -> None:
         self._settings, self._lake = settings, lake
 
@@ -73,7 +76,7 @@ class RangeBuilder(ABC):
         started, counts = time.monotonic(), dict[str, int]()
         if missing:
             counts = self.append_ranges(use_case, plan, table, missing)
-        seconds = round(time.monotonic() - started, 3) if missing else 0.0
+        seconds = round(time.monotonic() - started, 3) if missing and self.by_spark else 0.0
         return self._training_set(use_case, plan, table, ranges, counts, seconds)
 
     def _source(self, range_: SnapshotRange, plan: Plan) -> TableState:

@@ -33,6 +33,8 @@ class InProcessFeatureBuilder(RangeBuilder):
         lake: metadata and rows.
     """
 
+    by_spark = False
+
     def __init__(self, settings: Settings, lake: IcebergLake) -> None:
         super().__init__(settings, lake)
         self._iceberg = lake

@@ -213,6 +213,13 @@ def read_columns(use_case: UseCase, source: Mapping[str, str]) -> list[str]:
     return [name for name in source if name in wanted]
 
 
+def seen_columns(use_case: UseCase, source: Mapping[str, str]) -> list[str]:
+    """The source columns that as-of features look at in earlier rows, in the source's order."""
+    past = [f for f in use_case.features if f.as_of is not None]
+    wanted = {use_case.table.event_time, *use_case.table.key} | {c for f in past for c in f.read_columns}
+    return [name for name in source if name in wanted]
+
+
 def missing_columns(table: FeatureTable, existing: Sequence[tuple[str, str]]) -> dict[str, str] | None:
     """Columns that an existing feature table lacks -> type; None where one has another type.
 

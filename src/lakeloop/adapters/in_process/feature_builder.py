@@ -14,7 +14,13 @@ from lakeloop.adapters.in_process.tables import arrow_schema, check_writable, cr
 from lakeloop.domain.dialects import DUCKDB
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.feature_rows import LABEL_COLUMN
-from lakeloop.domain.feature_table import FeatureTable, feature_table, missing_columns, read_columns
+from lakeloop.domain.feature_table import (
+    FeatureTable,
+    feature_table,
+    missing_columns,
+    read_columns,
+    seen_columns,
+)
 from lakeloop.domain.plan import Plan
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN, SnapshotRange
 from lakeloop.domain.use_case import UseCase
@@ -46,19 +52,24 @@ class InProcessFeatureBuilder(RangeBuilder):
         state = self._lake.table_state(missing[-1].table)
         types = {c.name: c.type for c in state.columns} if state else {}
         own = replace(feature_table(use_case, types, DUCKDB), name=table.name)
-        return _Ranges(self._settings, self._iceberg, own, plan, read_columns(use_case, types)).append(
-            missing
-        )
+        columns = read_columns(use_case, types), seen_columns(use_case, types)
+        return _Ranges(self._settings, self._iceberg, own, plan, *columns).append(missing)
 
 
 class _Ranges(RangeAppends):
     """Appends of ranges to one feature table."""
 
-    def __init__(
-        self, settings: Settings, lake: IcebergLake, table: FeatureTable, plan: Plan, columns: list[str]
+    def __init__(  # noqa: PLR0913, PLR0917 - the state of the appends
+        self,
+        settings: Settings,
+        lake: IcebergLake,
+        table: FeatureTable,
+        plan: Plan,
+        columns: list[str],
+        seen: list[str],
     ) -> None:
         super().__init__(lake, table, plan)
-        self._settings, self._iceberg, self._columns = settings, lake, columns
+        self._settings, self._iceberg, self._columns, self._seen = settings, lake, columns, seen
 
     def append(self, ranges: list[SnapshotRange]) -> dict[str, int]:
         """Append each range once, oldest first; label counts of the newest one that was computed here."""
@@ -108,9 +119,9 @@ class _Ranges(RangeAppends):
         first = {past.source_entity[0] for past in self._table.past}
         if len(first) == 1:
             entity = first.pop()
-            return history_rows(self._iceberg, range_, self._columns, entity, source.column(entity))
+            return history_rows(self._iceberg, range_, self._seen, entity, source.column(entity))
         whole = range_.model_copy(update={"from_snapshot_id": None})
-        return source_rows(self._iceberg, whole, self._plan, self._columns)
+        return source_rows(self._iceberg, whole, self._plan, self._seen)
 
 
 def _count(labels: pa.ChunkedArray, value: float) -> int:

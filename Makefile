@@ -90,6 +90,10 @@ test: lint ## Lint, types, layers, then unit, contract, golden, integration and 
 test-fast: setup ## Unit, contract and golden tests that need no JVM
 	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark and not e2e" $(PYTEST_ARGS)
 
+.PHONY: test-e2e
+test-e2e: setup ## The cluster tests; brings the cluster up if it is not, removes it if it did (KEEP_CLUSTER=1 keeps it)
+	@$(BIN)/pytest tests/e2e -m e2e $(PYTEST_ARGS)
+
 .PHONY: test-scorecard
 test-scorecard: setup ## The scorecard as a test: twenty of twenty caught, as the committed page says
 	@$(BIN)/pytest tests/scorecard $(PYTEST_ARGS)
@@ -129,9 +133,10 @@ compile: setup ## Recompile every pipelines/*/pipeline.py to the pipeline.yaml b
 	@$(BIN)/python -m scripts.golden pipelines
 
 .PHONY: golden
-golden: compile ## Rewrite all that is generated and committed: pipelines, the use case's JSON schema, endpoint manifests
+golden: compile ## Rewrite all that is generated and committed: pipelines, the use case's JSON schema, manifests, images/tools.txt
 	@$(BIN)/python -m scripts.golden schema
 	@$(BIN)/python -m scripts.golden manifests
+	@$(BIN)/python -m scripts.golden platform
 
 .PHONY: clean
 clean: stop ## Remove caches and the embedded set-up (LAKELOOP_HOME or .lakeloop); keeps .venv and .tools

@@ -1,7 +1,10 @@
-"""Image names, one per dependency set. A pipeline names them; a cluster's overlay may point them elsewhere."""
+"""Image names, one per dependency set. LAKELOOP_IMAGES, at compile time, says where nodes pull them from."""
+
+import os
 
 VERSION = "0.1.0"
-SPARK = f"lakeloop/spark:{VERSION}"
-TRAIN = f"lakeloop/train:{VERSION}"
-DEPLOY = f"lakeloop/deploy:{VERSION}"
-DISTRIBUTED = f"lakeloop/distributed:{VERSION}"
+PREFIX = os.environ.get("LAKELOOP_IMAGES", "lakeloop")
+SPARK = f"{PREFIX}/spark:{VERSION}"
+TRAIN = f"{PREFIX}/train:{VERSION}"
+DEPLOY = f"{PREFIX}/deploy:{VERSION}"
+DISTRIBUTED = f"{PREFIX}/distributed:{VERSION}"

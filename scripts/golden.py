@@ -1,9 +1,11 @@
-"""Writes what is generated and committed: `python -m scripts.golden pipelines|schema|manifests`."""
+"""Writes what is generated and committed: `python -m scripts.golden pipelines|schema|manifests|platform`."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +20,9 @@ SCHEDULE_SCHEMA = SCHEMA.with_name("schedule.schema.json")
 MANIFEST = "kubernetes.yaml"
 KUSTOMIZATION = ROOT / "pipelines" / "kustomization.yaml"
 MANIFESTS = ROOT / "tests" / "golden" / "endpoint_manifests"
+MANIFEST_OVERLAYS = ("kind", "cluster")
+RENDERED = ROOT / "tests" / "golden" / "manifests"
+TOOLS = ROOT / "images" / "tools.txt"
 REFERENCE = ROOT / "docs" / "use-case-reference.md"
 
 
@@ -79,6 +84,20 @@ def _pipeline_of(name: str) -> Any:
     return pipeline
 
 
+def render(overlay: str) -> str:
+    """What kubectl would apply."""
+    folder = ROOT / "manifests" / "overlays" / overlay
+    command = ["kubectl", "kustomize", str(folder)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def build_tools() -> str:
+    """images/tools.txt: what builds an image, locked, with hashes."""
+    words = ["--frozen", "--only-group", "images", "--no-emit-project", "--no-header", "--quiet"]
+    command = [str(ROOT / ".tools/bin/uv"), "export", *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, cwd=ROOT).stdout
+
+
 def use_case_schema() -> dict[str, Any]:
     """JSON schema of a use-case file."""
     from lakeloop.domain.use_case import UseCase
@@ -123,5 +142,22 @@ def _write_manifests() -> None:
         print(target.relative_to(ROOT))
 
 
+def _write_platform() -> None:
+    TOOLS.write_text(build_tools(), encoding="utf-8")
+    if shutil.which("kubectl") is None:
+        print("kubectl is not installed: tests/golden/manifests stays as it is")
+        return
+    RENDERED.mkdir(parents=True, exist_ok=True)
+    for overlay in MANIFEST_OVERLAYS:
+        target = RENDERED / f"{overlay}.yaml"
+        target.write_text(render(overlay), encoding="utf-8")
+        print(target.relative_to(ROOT))
+
+
 if __name__ == "__main__":
-    {"pipelines": _write_pipelines, "schema": _write_schema, "manifests": _write_manifests}[sys.argv[1]]()
+    {
+        "pipelines": _write_pipelines,
+        "schema": _write_schema,
+        "manifests": _write_manifests,
+        "platform": _write_platform,
+    }[sys.argv[1]]()

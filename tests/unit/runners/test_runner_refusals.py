@@ -145,6 +145,25 @@ def test_platform_fields_that_change_a_task_are_refused(field: str) -> None:
     )
 
 
+def mounted(*, optional: bool) -> dict[str, Any]:
+    mount = {
+        "configMapName": "lakeloop-settings",
+        "mountPath": "/etc/lakeloop/settings",
+        "optional": optional,
+    }
+    executor = {"configMapAsVolume": [mount], "podMetadata": {"labels": {"a": "b"}}}
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-say": executor}}}}}
+
+
+def test_an_optional_mount_is_absent_here_as_in_a_cluster_without_it() -> None:
+    pipeline = read_pipeline([*documents("exit-handler-good"), mounted(optional=True)], "x")
+    assert not [line for line in pipeline.not_applied if "configMap" in line]
+
+
+def test_a_mount_that_a_task_requires_is_refused() -> None:
+    assert "unless it is optional" in refusal([*documents("exit-handler-good"), mounted(optional=False)])
+
+
 def test_a_workspace_is_refused() -> None:
     platform = {"platforms": {"kubernetes": {"pipelineConfig": {"workspace": {"size": "1Gi"}}}}}
     assert "pipelineConfig.workspace" in refusal([*documents("exit-handler-good"), platform])

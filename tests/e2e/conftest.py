@@ -1,0 +1,111 @@
+"""One cluster for the whole session: brought up if it is not, removed at the end if the session made it.
+
+KEEP_CLUSTER=1 keeps it. What failed leaves pods' logs and events below LAKELOOP_E2E_EVIDENCE (default .e2e).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lakeloop.domain.errors import LakeloopError
+from scripts.cluster.bring_up import programs_of
+from tests.e2e.cluster import PLATFORM, STEPS, Cluster
+
+ROOT = Path(__file__).parents[2]
+UP_SECONDS = 2700
+EVIDENCE = Path(os.environ.get("LAKELOOP_E2E_EVIDENCE", ROOT / ".e2e"))
+_FAILED = pytest.StashKey[bool]()
+
+
+def _reach() -> Cluster:
+    """The programs, and the environment of everything that a test starts: it finds kubectl and the cluster by it."""
+    programs = programs_of(os.environ.get("CLUSTER", "lakeloop"))
+    os.environ.update(programs.environment)
+    return Cluster(programs)
+
+
+_CLUSTER = _reach()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> Iterator[Cluster]:
+    """Ready, or the session's tests fail with the reason."""
+    made = not _answers(_CLUSTER)
+    if made or _CLUSTER.unready():
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.cluster.kind_up"], cwd=ROOT, timeout=UP_SECONDS, check=False
+        )
+        if done.returncode:
+            pytest.fail(f"make kind-up ended with {done.returncode}: see its lines above", pytrace=False)
+    yield _CLUSTER
+    if made and os.environ.get("KEEP_CLUSTER") != "1":
+        subprocess.run([sys.executable, "-m", "scripts.cluster.kind_down"], cwd=ROOT, timeout=600, check=True)
+
+
+@pytest.fixture
+def use_case_name() -> str:
+    """Names of tables, models and endpoints that no other test has."""
+    return f"e2e_{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh Kubernetes namespace, restricted like ours, removed afterwards without waiting."""
+    name = f"lakeloop-e2e-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(cluster: Cluster) -> Iterator[str]:
+    """MLflow's server, on a local port."""
+    with cluster.forwarded(PLATFORM, "mlflow", 5000) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def kfp_url(cluster: Cluster) -> Iterator[str]:
+    """The API of Kubeflow Pipelines, on a local port."""
+    with cluster.forwarded(STEPS, "ml-pipeline", 8888) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _evidence(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[None]:
+    namespaces = (PLATFORM, STEPS, *_own_namespace(request))
+    started = time.monotonic()
+    yield
+    if request.node.stash.get(_FAILED, False):
+        folder = EVIDENCE / re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name)
+        cluster.keep_evidence(folder, namespaces, time.monotonic() - started)
+
+
+def _own_namespace(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return (request.getfixturevalue("namespace"),) if "namespace" in request.fixturenames else ()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed:  # type: ignore[attr-defined]
+        item.stash[_FAILED] = True
+    return report
+
+
+def _answers(cluster: Cluster) -> bool:
+    try:
+        cluster.kubectl("--request-timeout=10s", "get", "namespace", "kube-system")
+    except LakeloopError:
+        return False
+    return True

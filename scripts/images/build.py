@@ -18,6 +18,8 @@ from scripts.images.context import ROOT, build_wheel, digest, lay_out
 from scripts.images.sets import SETS, ImageSet
 
 INPUTS_LABEL: Final = "io.lakeloop.inputs"
+SBOM_PATH: Final = "/usr/share/sbom/lakeloop.cdx.json"
+PARTS: Final = ROOT / ".images"
 BUILD_TIMEOUT_SECONDS: Final = 1800
 
 
@@ -65,6 +67,7 @@ def _ensure(programs: Programs, chosen: ImageSet, context: Path) -> None:
         said = f"built in {time.monotonic() - started:.0f} s"
     for tag in chosen.tags[1:]:
         programs.call("docker", "tag", chosen.tags[0], tag)
+    _keep_parts(programs, chosen, inputs)
     megabytes = int(_inspect(programs, chosen.tags[0])["Size"]) / 1e6
     print(f"{chosen.tags[0]:28} {megabytes:6.0f} MB  {said}", flush=True)
 
@@ -91,6 +94,19 @@ def _build(
     if bundle := os.environ.get("CA_BUNDLE"):
         words += ["--secret", f"id=ca_bundle,src={bundle}"]
     programs.call("docker", *words, str(context), seconds=BUILD_TIMEOUT_SECONDS)
+
+
+def _keep_parts(programs: Programs, chosen: ImageSet, inputs: str) -> None:
+    """The image's list of parts, beside the project, unless it is there."""
+    target = PARTS / f"{chosen.name}-{inputs[:20]}.cdx.json"
+    if target.exists():
+        return
+    words = ("run", "--rm", "--network", "none", "--entrypoint", "cat", chosen.tags[0], SBOM_PATH)
+    text = programs.call("docker", *words)
+    PARTS.mkdir(exist_ok=True)
+    for old in PARTS.glob(f"{chosen.name}-*.cdx.json"):
+        old.unlink()
+    target.write_text(text, encoding="utf-8")
 
 
 def _label(programs: Programs, tag: str) -> str:

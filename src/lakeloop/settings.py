@@ -17,16 +17,7 @@ from pydantic_settings import (
 
 from lakeloop import __version__
 from lakeloop.domain.engines import Engine
-
-MOUNTS_VARIABLE = "LAKELOOP_MOUNTED_SETTINGS"
-DEFAULT_MOUNTS = ("/etc/lakeloop/settings", "/etc/lakeloop/credentials")
-
-
-def mounted_folders() -> list[Path]:
-    """Folders of a ConfigMap and a Secret, a file a key, that are there; the last wins."""
-    named = os.environ.get(MOUNTS_VARIABLE)
-    folders = named.split(os.pathsep) if named is not None else DEFAULT_MOUNTS
-    return [folder for folder in map(Path, folders) if folder.is_dir()]
+from lakeloop.mounts import PREFIX, mounted_folders
 
 
 class Settings(BaseSettings):
@@ -35,9 +26,7 @@ class Settings(BaseSettings):
     A variable wins over a file of the same name in a mounted folder (`mounted_folders`): that is how a pod gets them.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="LAKELOOP_", frozen=True, extra="ignore", env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(default=Path(".lakeloop"), description="Folder of the embedded set-up.")
     catalog_name: str = Field(default="lake", pattern=r"^[a-z][a-z0-9_]*$")

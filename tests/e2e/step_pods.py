@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.placement import CREDENTIALS, CREDENTIALS_FOLDER, KEYS, PLACES, SETTINGS, SETTINGS_FOLDER
+from pipelines.placement import CREDENTIALS, CREDENTIALS_FOLDER, SETTINGS, SETTINGS_FOLDER
 
 
 def step_pod(name: str, image: str, command: list[str], env: dict[str, str] | None = None) -> dict[str, Any]:
@@ -36,11 +36,7 @@ def _container(image: str, command: list[str], env: dict[str, str]) -> dict[str,
         "name": "step",
         "image": image,
         "command": command,
-        "env": [
-            *({"name": name, "value": value} for name, value in env.items()),
-            *(_reference(name, "configMapKeyRef", SETTINGS) for name in PLACES),
-            *(_reference(name, "secretKeyRef", CREDENTIALS) for name in KEYS),
-        ],
+        "env": [{"name": name, "value": value} for name, value in env.items()],
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -53,7 +49,3 @@ def _container(image: str, command: list[str], env: dict[str, str]) -> dict[str,
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
         ],
     }
-
-
-def _reference(name: str, kind: str, source: str) -> dict[str, Any]:
-    return {"name": name, "valueFrom": {kind: {"name": source, "key": name, "optional": True}}}

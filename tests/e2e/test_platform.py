@@ -34,7 +34,9 @@ BY_PYICEBERG = """
 import sys
 import pyarrow as pa
 from lakeloop.adapters.iceberg.catalog import open_catalog
+from lakeloop.mounts import provide_mounted_variables
 from lakeloop.settings import Settings
+provide_mounted_variables()
 catalog = open_catalog(Settings())
 catalog.create_namespace(sys.argv[1])
 table = catalog.create_table(f"{sys.argv[1]}.t", pa.schema([("n", pa.int64())]))
@@ -44,7 +46,9 @@ print("rows", catalog.load_table(f"{sys.argv[1]}.t").scan().to_arrow().num_rows)
 BY_SPARK = """
 import sys
 from lakeloop.adapters.spark.session import spark_session
+from lakeloop.mounts import provide_mounted_variables
 from lakeloop.settings import Settings
+provide_mounted_variables()
 with spark_session(Settings(), "e2e", rows=1) as spark:
     spark.sql(f"INSERT INTO lake.{sys.argv[1]}.t VALUES (4)")
     print("rows", spark.table(f"lake.{sys.argv[1]}.t").count())

@@ -7,8 +7,10 @@ def main() -> None:
     """Entry point of the console script."""
     from lakeloop.cli.app import app
     from lakeloop.domain.errors import LakeloopError
+    from lakeloop.mounts import provide_mounted_variables
 
     try:
+        provide_mounted_variables()
         app()
     except LakeloopError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

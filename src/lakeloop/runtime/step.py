@@ -19,6 +19,7 @@ from lakeloop.domain.base import Frozen
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.step_record import STEP_PREFIX, StepRecord
 from lakeloop.domain.use_case import UseCase
+from lakeloop.mounts import provide_mounted_variables
 from lakeloop.settings import Settings
 
 Document = TypeVar("Document", bound=Frozen)
@@ -83,6 +84,7 @@ def run_step(name: str, arguments: Sequence[str], body: Callable[[Step], None]) 
         arguments: option names without dashes in front, in snake_case, `use_case` and `pipeline_run_id` excepted.
         body: the step's work.
     """
+    provide_mounted_variables()
     started_at_ms, start = int(time.time() * 1000), time.monotonic()
     step: Step | None = None
     code, said = 0, ""

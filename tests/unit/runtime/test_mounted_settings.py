@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lakeloop.settings import MOUNTS_VARIABLE, Settings
+from lakeloop.mounts import MOUNTS_VARIABLE, provide_mounted_variables
+from lakeloop.settings import Settings
 
 
 @pytest.fixture
@@ -62,3 +63,18 @@ def test_a_variable_goes_before_both(mounts: tuple[Path, Path], monkeypatch: pyt
 def test_a_value_given_in_code_goes_before_all(mounts: tuple[Path, Path]) -> None:
     as_kubelet_does(mounts[0], LAKELOOP_SPARK_MASTER="k8s://api")
     assert Settings(spark_master="local[2]").spark_master == "local[2]"
+
+
+def test_what_other_clients_read_becomes_a_variable(mounts: tuple[Path, Path]) -> None:
+    as_kubelet_does(mounts[0], AWS_REGION="here\n", LAKELOOP_HOME="/x")
+    as_kubelet_does(mounts[1], PGPASSWORD="secret", AWS_REGION="there")
+    environment = {"PATH": "/bin"}
+    provide_mounted_variables(environment)
+    assert environment == {"PATH": "/bin", "AWS_REGION": "there", "PGPASSWORD": "secret"}
+
+
+def test_a_variable_that_is_set_stays(mounts: tuple[Path, Path]) -> None:
+    as_kubelet_does(mounts[0], AWS_REGION="here")
+    environment = {"AWS_REGION": "mine"}
+    provide_mounted_variables(environment)
+    assert environment == {"AWS_REGION": "mine"}

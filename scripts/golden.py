@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,10 @@ KUSTOMIZATION = ROOT / "pipelines" / "kustomization.yaml"
 MANIFESTS = ROOT / "tests" / "golden" / "endpoint_manifests"
 MANIFEST_OVERLAYS = ("kind", "cluster")
 RENDERED = ROOT / "tests" / "golden" / "manifests"
+_OF_CONF = re.compile(
+    r"^kind: ConfigMap\n.*^  name: lakeloop-(use-cases|schedules)", re.MULTILINE | re.DOTALL
+)
+_CONF_NAME = re.compile(r"(lakeloop-(?:use-cases|schedules))-[0-9a-z]{10}\b")
 TOOLS = ROOT / "images" / "tools.txt"
 REFERENCE = ROOT / "docs" / "use-case-reference.md"
 
@@ -85,10 +90,12 @@ def _pipeline_of(name: str) -> Any:
 
 
 def render(overlay: str) -> str:
-    """What kubectl would apply."""
+    """What kubectl would apply, but for the files of conf/, which are committed as they are."""
     folder = ROOT / "manifests" / "overlays" / overlay
     command = ["kubectl", "kustomize", str(folder)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    kept = "\n---\n".join(part for part in text.split("\n---\n") if not _OF_CONF.search(part))
+    return _CONF_NAME.sub(r"\1", kept)
 
 
 def build_tools() -> str:

@@ -39,11 +39,14 @@ def load(programs: Programs, cluster: str, images: Sequence[str], tell: Tell) ->
     if not nodes:
         raise LakeloopError("the cluster has no nodes", where=f"kind cluster {cluster}", fix="make kind-up")
     for node in nodes:
+        named: dict[str, str] = {}
         for image in images:
-            if _held(programs, node, image) != _config_digest(programs, image):
+            config = _config_digest(programs, image)
+            if _held(programs, node, image) != config:
                 tell(f"loading {image} into {node}")
-                _load(programs, node, image)
+                _load(programs, node, image, named.get(config))
                 changed.append(image)
+            named.setdefault(config, image)
     return sorted(set(changed))
 
 
@@ -72,7 +75,11 @@ def _held(programs: Programs, node: str, image: str) -> str:
     return str((manifest.get("config") or {}).get("digest", ""))
 
 
-def _load(programs: Programs, node: str, image: str) -> None:
+def _load(programs: Programs, node: str, image: str, same: str | None) -> None:
+    if same is not None:
+        words = ("images", "tag", "--force", node_name(same), node_name(image))
+        programs.call("docker", "exec", node, *_CTR, *words)
+        return
     present = set(programs.call("docker", "exec", node, *_CTR, "content", "ls", "--quiet").split())
     with tempfile.TemporaryDirectory(prefix="lakeloop-load-") as scratch:
         saved = Path(scratch, "saved.tar")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lakeloop.domain.rollout import Candidate, Identity
 
@@ -44,3 +44,11 @@ class Deployer(Protocol):
 
     def stop(self, endpoint: str) -> bool:
         """End the endpoint; False where nothing ran."""
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """A deployer whose shifts have something to tell beside their success."""
+
+    def remarks(self, endpoint: str) -> tuple[str, ...]:
+        """Of the last shift, for the rollout's evidence: e.g. for how long nothing answered."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.rollout import Candidate, Identity, Rollout, RolloutStep
-from lakeloop.ports.deployer import Deployer
+from lakeloop.ports.deployer import Deployer, Remarks
 from lakeloop.rollout.checks import check_answer, check_live, same_model
 from lakeloop.rollout.proof import ProofRows, compare
 
@@ -84,6 +84,8 @@ class RollingOut:
         with self._step("shift") as evidence:
             self.facts["url"] = self.deployer.shift(self.endpoint, handle)
             evidence.append(f"all traffic of {self.facts['url']}")
+            if isinstance(self.deployer, Remarks):
+                evidence.extend(self.deployer.remarks(self.endpoint))
 
     def _verify(self, identity: Identity) -> None:
         self.tell("asking the endpoint who answers")

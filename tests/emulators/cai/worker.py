@@ -1,8 +1,8 @@
 """A deployed model: the image of its build, loaded, answering one request at a time.
 
-An image is a folder. With an `MLmodel` in it, it is answered for as the platform does for a registered model: by
-MLflow's scoring-server forms (`dataframe_split`, `inputs`) over the model's own loader. Else its `model.json`
-names a script and a function.
+An image is a folder. Of a build of project files, its `model.json` names script and function. Else it is answered for
+as the platform does for a registered model: by MLflow's scoring-server forms (`dataframe_split`, `inputs`) over the
+loader that its `MLmodel` names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REPLY_MARK = "@@reply "
 
 def load(image: Path) -> Predict:
     """The function that answers requests of this image."""
-    return _registered(image) if (image / "MLmodel").exists() else _script(image)
+    return _script(image) if (image / "model.json").exists() else _registered(image)
 
 
 def _script(image: Path) -> Predict:
@@ -139,7 +139,11 @@ class OwnProcess:
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             process.stdin.close()
-            process.wait(10)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             process.stdout.close()
 
     def _reply(self) -> dict[str, Any]:

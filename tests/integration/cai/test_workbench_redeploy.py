@@ -196,8 +196,9 @@ def test_in_place_says_which_gap_it_expects_and_which_it_measured(
 ) -> None:
     roll_out(deployer_of(emulator), versions.next())
     deployer = deployer_of(emulator)
-    roll_out(deployer, versions.next())
+    rollout = roll_out(deployer, versions.next())
     (remark,) = deployer.remarks(ENDPOINT)
+    assert remark in next(step.detail for step in rollout.steps if step.name == "shift")
     assert "two to six minutes without an answer were expected" in remark
     assert "0.0 s were measured" not in remark
 

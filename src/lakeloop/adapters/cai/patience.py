@@ -45,13 +45,16 @@ class Patience:
 
 
 def patience() -> Patience:
-    """The default, scaled by LAKELOOP_CAI_TIME_SCALE (an emulated workbench is faster than a real one)."""
+    """The default; pauses and look-up times scaled by LAKELOOP_CAI_TIME_SCALE (an emulated workbench is faster).
+
+    LAKELOOP_CAI_CALL_SECONDS limits one call; default 60.
+    """
     scale = float(os.environ.get("LAKELOOP_CAI_TIME_SCALE") or 1)
     usual = Patience()
     return Patience(
         first=usual.first * scale,
         most=usual.most * scale,
-        call=max(usual.call * scale, 0.2),
+        call=float(os.environ.get("LAKELOOP_CAI_CALL_SECONDS") or usual.call),
         look=usual.look * scale,
         long_look=usual.long_look * scale,
     )

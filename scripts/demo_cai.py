@@ -91,7 +91,8 @@ class Demo:
             self._run(expect=0)
             _check(self._served(emulator) == version, f"version {version} answers at the model service")
         _title("A third run, whose build fails in the workbench")
-        emulator.workbench.destine("build", "build failed")
+        # A step is tried a second time after a failure, and would get through then.
+        emulator.workbench.destine("build", "build failed", "build failed")
         self._run(expect=1)
         _check(self._served(emulator) == "2", "version 2 still answers")
         _title("What happened")

@@ -20,7 +20,7 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
     class WorkbenchStore(SqlAlchemyStore):
         """Finds no run by its id before an experiment is set, and knows no logged models."""
 
-        def __init__(self, _store_uri: str | None = None, _artifact_uri: str | None = None) -> None:
+        def __init__(self, store_uri: str | None = None, artifact_uri: str | None = None) -> None:  # noqa: ARG002 - called by name
             super().__init__(f"sqlite:///{folder / 'workspace.db'}", (folder / "artifacts").as_uri())
 
         def get_run(self, run_id: str) -> Any:

@@ -19,6 +19,7 @@ from lakeloop.domain.rollout import Candidate
 from lakeloop.domain.workbench import RuntimeNeeds
 from tests.emulators.cai.faults import Fault, gateway_timeout
 from tests.emulators.cai.server import Emulator
+from tests.emulators.cai.states import Durations
 from tests.emulators.cai.testing import connection_to, emulated
 from tests.fakes.models import ROWS, candidate, model_folder
 from tests.faults.test_workbench_calls import (
@@ -57,6 +58,7 @@ def test_the_gateway_gives_up_after_30_seconds_and_the_deployment_is_adopted(
 def test_statuses_that_nobody_has_told_of_are_waited_for_and_told(
     emulator: Emulator, versions: Versions
 ) -> None:
+    emulator.workbench.durations = Durations(build=1200.0, deployment=1200.0)  # long enough to be seen
     emulator.workbench.destine("build", "unknown")
     emulator.workbench.destine("deployment", "unknown")
     told: list[str] = []
@@ -194,6 +196,7 @@ def test_no_key_is_told_or_logged_whatever_goes_wrong(
 def test_in_place_says_which_gap_it_expects_and_which_it_measured(
     emulator: Emulator, versions: Versions
 ) -> None:
+    emulator.workbench.durations = Durations(deployment=1200.0)  # half a second here
     roll_out(deployer_of(emulator), versions.next())
     deployer = deployer_of(emulator)
     rollout = roll_out(deployer, versions.next())

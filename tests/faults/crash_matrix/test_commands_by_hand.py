@@ -17,7 +17,7 @@ from tests.faults.crash_matrix.world import World, use_case
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 
 WORDS = {
-    "rollback": ("--reason", "it is worse"),
+    "rollback": ("--to", "1", "--reason", "it is worse"),
     "promote": ("1", "--reason", "it is better"),
     "retire": ("1", "--reason", "it is old"),
 }

@@ -27,6 +27,16 @@ def eat(n):
 print(spark.sparkContext.range(0, 1, 1, 1).map(eat).sum())
 """
 
+TRAIN = """
+from xgboost.spark import SparkXGBClassifier
+
+rows = spark.range(4000).selectExpr(
+    "array(cast(id % 7 as float), cast(id % 5 as float)) AS features", "cast(id % 7 > 3 as double) AS label"
+)
+model = SparkXGBClassifier(features_col="features", label_col="label", num_workers=2, n_estimators=3).fit(rows)
+print("rounds", model.get_booster().num_boosted_rounds())
+"""
+
 
 @pytest.fixture
 def place() -> Iterator[SparkPlace]:
@@ -69,7 +79,14 @@ def test_executors_come_while_tasks_wait_go_when_idle_and_leave_with_the_step(pl
     assert place.executors() == []
 
 
-@pytest.mark.parametrize("death", ["SIGTERM", "deleted", "deleted at once"])
+@pytest.mark.parametrize(
+    "death",
+    [
+        "SIGTERM",
+        pytest.param("deleted", marks=pytest.mark.slow),
+        pytest.param("deleted at once", marks=pytest.mark.slow),
+    ],
+)
 def test_a_terminated_step_leaves_no_executor(place: SparkPlace, death: str) -> None:
     place.start(SLOW_JOB, {"executors": {**SMALL, "min": 2, "max": 2}})
     wait_for(lambda: running(place) == 2, START_SECONDS, "two executors")
@@ -84,6 +101,7 @@ def test_a_terminated_step_leaves_no_executor(place: SparkPlace, death: str) -> 
         assert place.ended(END_SECONDS)[0] == 143
 
 
+@pytest.mark.slow
 def test_a_lost_executor_is_replaced_and_the_job_ends_well(place: SparkPlace) -> None:
     job = "print('sum', spark.sparkContext.range(0, 60, 1, 12).map(lambda n: __import__('time').sleep(1) or n).sum())"
     place.start(job, {"executors": {**SMALL, "min": 2, "max": 2}})
@@ -99,18 +117,25 @@ def test_a_lost_executor_is_replaced_and_the_job_ends_well(place: SparkPlace) ->
     ("spark", "env", "said", "advice"),
     [
         ({"executors": {"memory_mib": 500_000}}, {}, "Insufficient memory", "spark.executors.memory_mib"),
-        ({"node_selector": {"no-such": "node"}}, {}, "node affinity/selector", "spark.node_selector"),
+        pytest.param(
+            {"node_selector": {"no-such": "node"}},
+            {},
+            "node affinity/selector",
+            "spark.node_selector",
+            marks=pytest.mark.slow,
+        ),
         (
             {},
             {"LAKELOOP_SPARK_EXECUTOR_IMAGE": "lakeloop/no-such-image:0"},
             "image lakeloop/no-such-image:0 cannot be pulled",
             "LAKELOOP_SPARK_EXECUTOR_IMAGE",
         ),
-        (
+        pytest.param(
             {},
             {"LAKELOOP_SPARK_EXECUTOR_SECRETS": json.dumps({"KEY": "no-such-secret:key"})},
             'secret "no-such-secret" not found',
             "Secret",
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["memory", "node", "image", "secret"],
@@ -173,3 +198,11 @@ def test_wrong_data_is_told_as_such(place: SparkPlace) -> None:
     code, log = place.ended(END_SECONDS)
     assert code == 1, log
     assert "CAST_INVALID_INPUT" in error_line(log)
+
+
+def test_workers_that_train_together_find_executors_for_all_of_them(place: SparkPlace) -> None:
+    place.start(TRAIN, {"executors": {**SMALL, "min": 0, "max": 4}}, tasks=2)
+    code, log = place.ended(END_SECONDS)
+    assert code == 0, log
+    assert "executors: 2 running" in log
+    assert "rounds 3" in log

@@ -100,7 +100,17 @@ def _started(settings: Settings, app_name: str, properties: Mapping[str, str]) -
     try:
         yield session
     finally:
+        _stop(session)
+
+
+def _stop(session: SparkSession) -> None:
+    """A JVM that is gone already needs no stop, and must not hide why it went."""
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+
+    try:
         session.stop()
+    except (Py4JError, OSError) as error:
+        print(f"warning: Spark had ended before: {first_line(error)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def spark_properties(

@@ -17,6 +17,7 @@ _PULLING = {"ErrImagePull", "RegistryUnavailable", "ImageInspectError"}
 _CONFIGURATION = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _CRASHES_BEFORE_THE_END = 2
 _LOG_LINES = 3
+_ERROR_LINES = 6
 
 
 class Finding(Frozen):
@@ -76,13 +77,13 @@ def service_finding(service: Object) -> Finding | None:
 
 
 def with_log(finding: Finding, log: str) -> Finding:
-    """The finding with the last lines of the container's log behind it."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()][-_LOG_LINES:]
-    return (
-        finding.model_copy(update={"text": f"{finding.text}; its log ends: {' | '.join(lines)}"})
-        if lines
-        else finding
-    )
+    """The finding with the end of the container's log behind it: from its last `error:` on, else the last lines."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [number for number, line in enumerate(lines) if line.startswith("error:")]
+    told = lines[errors[-1] :][:_ERROR_LINES] if errors else lines[-_LOG_LINES:]
+    if not told:
+        return finding
+    return finding.model_copy(update={"text": f"{finding.text}; its log ends: {' | '.join(told)}"})
 
 
 def advice(finding: Finding | None) -> str:

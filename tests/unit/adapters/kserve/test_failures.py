@@ -115,9 +115,11 @@ def test_a_crash_is_told_with_the_end_of_the_log_of_the_container_that_ended() -
     backing_off = found(waiting("CrashLoopBackOff", restartCount=1, lastState=ended))
     running = found(pod(container={"state": {"running": {}}, "restartCount": 1, "lastState": ended}))
     assert (backing_off.previous_log, running.previous_log) == (False, True)
-    log = "line 1\n\nline 2\nline 3\nerror: the model cannot be fetched\n"
+    log = "line 1\n\nline 2\nline 3\nline 4\n"
+    assert failures.with_log(backing_off, log).text.endswith("its log ends: line 2 | line 3 | line 4")
+    log = "a\nerror: features amount: no column nope\nCandidates:\n  age\n  ^^^\n"
     assert failures.with_log(backing_off, log).text.endswith(
-        "its log ends: line 2 | line 3 | error: the model cannot be fetched"
+        "its log ends: error: features amount: no column nope | Candidates: | age | ^^^"
     )
     assert failures.with_log(backing_off, " \n") == backing_off
 

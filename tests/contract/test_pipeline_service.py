@@ -178,6 +178,24 @@ def test_what_was_made_is_known_and_can_be_deleted_twice(schedules: Schedules) -
     assert [one.recurring_run_id for one in schedules.known()] == [paused]
 
 
+def test_one_that_is_switched_off_is_known_as_such(schedules: Schedules) -> None:
+    made = schedules.create(RECURS)
+    schedules.disable(made)
+    schedules.disable("gone already")
+    (known,) = schedules.known()
+    assert (known.enabled, known.content_digest) == (False, RECURS.content_digest)
+    assert schedules.going_on(made) == ()
+
+
+def test_runs_of_a_recurring_run_that_go_on_are_seen(server: KfpServer, tmp_path: Path) -> None:
+    schedules = KfpSchedules(Settings(home=tmp_path, kfp_host=server.url), lambda _: PIPELINE)
+    made = schedules.create(RECURS)
+    for recurring, name in ((made, "mine"), (made, "ended"), ("another", "theirs")):
+        server.create(RUNS, {"display_name": name, "recurring_run_id": recurring})
+    server.kept[RUNS]["runs-2"]["state"] = "SUCCEEDED"
+    assert schedules.going_on(made) == ("runs-1",)
+
+
 def test_a_recurring_run_never_overlaps_itself_and_catches_nothing_up(
     server: KfpServer, tmp_path: Path
 ) -> None:

@@ -138,12 +138,11 @@ def test_a_declared_schedule_starts_runs_and_is_applied_once(
         service_account=settings.kfp_service_account,
     )
 
-    def apply(one: Recurring) -> str:
+    def apply(one: Recurring) -> tuple[str, bool]:
         (change,) = [c for c in plan_changes((one,), schedules.known()) if c.name == one.name]
-        assert applied(schedules, (one,), (change,)) == ()
-        return change.action
+        return change.action, applied(schedules, (one,), (change,)) == ()
 
-    assert [apply(wanted), apply(wanted)] == ["create", "keep"]
+    assert [apply(wanted), apply(wanted)] == [("create", True), ("keep", True)]
     (made,) = [one for one in schedules.known() if one.name == wanted.name]
     until = time.monotonic() + 240
     while not runs_of(service, made.recurring_run_id) and time.monotonic() < until:
@@ -151,11 +150,19 @@ def test_a_declared_schedule_starts_runs_and_is_applied_once(
     started = runs_of(service, made.recurring_run_id)
     assert started
     slower = wanted.model_copy(update={"cron": "0 0 3 * * *"})
-    assert apply(slower) == "replace"
-    left = [one for one in schedules.known() if one.name == wanted.name]
-    assert [one.cron for one in left] == ["0 0 3 * * *"]
-    for run_id in started:
+    assert apply(slower) == (
+        "replace",
+        False,
+    )  # its run goes on: deleting it would end the run without a word
+    both = [(one.cron, one.enabled) for one in schedules.known() if one.name == wanted.name]
+    assert both == [(wanted.cron, False), (slower.cron, True)]
+    assert all(service.look(run_id).state in {"waiting", "running"} for run_id in started)
+    for run_id in runs_of(service, made.recurring_run_id):
         service.terminate(run_id)
+    ids = {run_id: run_id for run_id in runs_of(service, made.recurring_run_id)}
+    kfp_place.until_ended(service, ids, LIMIT_SECONDS)
+    assert apply(slower) == ("delete", True)
+    assert [one.cron for one in schedules.known() if one.name == wanted.name] == [slower.cron]
 
 
 def test_twenty_commits_in_five_seconds_start_one_run_though_two_triggers_watch(

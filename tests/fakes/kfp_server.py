@@ -102,7 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length) or b"{}")
         self.server_state.posts.append("/".join([kind, *rest]))
         if rest:
-            self.server_state.kept[kind][rest[0].partition(":")[0]]["state"] = "CANCELED"
+            name, _, verb = rest[0].partition(":")
+            known = self.server_state.kept[kind].get(name)
+            if known is None:
+                self._answer(404, {"error": f"{name} not found"})
+                return
+            known.update({"status": "DISABLED"} if verb == "disable" else {"state": "CANCELED"})
             self._answer(200, {})
             return
         fault = self.server_state.faults.pop(0) if kind == RUNS and self.server_state.faults else ""

@@ -59,7 +59,10 @@ def apply(names: Names = None, *, yes: Yes = False, prune: Prune = False, json: 
         for line in change_lines(changes, yes=yes):
             output.data(line)
     if left:
-        raise ConflictError(f"somebody else is changing {', '.join(c.name for c in left)}", fix="apply again")
+        raise ConflictError(
+            f"not all could be changed yet: {', '.join(c.name for c in left)}",
+            fix="see above what goes on, and apply again after it",
+        )
 
 
 @commands.command("list")
@@ -88,14 +91,18 @@ def list_(json: Json = False) -> None:
 
 @commands.command("delete")
 def delete(names: Annotated[list[str], typer.Argument(metavar="NAME...")], *, yes: Yes = False) -> None:
-    """Delete recurring runs that lakeloop made; runs that have begun go on. --yes deletes.
+    """Delete recurring runs that lakeloop made. --yes deletes.
+
+    One whose run goes on is only switched off, since Kubeflow Pipelines would end the run with it: leaves with 3,
+    and the same command deletes it later.
 
     \b
       lakeloop schedule delete card_fraud_nightly --yes
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
     from lakeloop.cli import output
-    from lakeloop.domain.errors import UserError
+    from lakeloop.domain.errors import ConflictError, UserError
     from lakeloop.domain.schedule import PREFIX
+    from lakeloop.runners.cluster.scheduling import remove
     from lakeloop.settings import Settings
 
     place = _schedules(Settings())
@@ -104,12 +111,16 @@ def delete(names: Annotated[list[str], typer.Argument(metavar="NAME...")], *, ye
     missing = sorted(name for run, name in wanted.items() if run not in {one.name for one in found})
     if missing:
         raise UserError(f"the cluster has no schedule {', '.join(missing)}", fix="lakeloop schedule list")
-    for one in found:
-        if yes:
-            place.delete(one.recurring_run_id)
-        output.data(f"{'deleted' if yes else 'would go:'} {one.name} ({one.cron}) {one.recurring_run_id}")
     if not yes:
+        for one in found:
+            output.data(f"would go: {one.name} ({one.cron}) {one.recurring_run_id}")
         output.data("nothing was deleted yet: --yes deletes")
+        return
+    gone = [remove(place, one, output.data) for one in found]  # each of them, whatever becomes of the others
+    if not all(gone):
+        raise ConflictError(
+            "runs go on", where="lakeloop schedule delete", fix="call it again after their end"
+        )
 
 
 def change_lines(changes: tuple[ScheduleChange, ...], *, yes: bool) -> list[str]:

@@ -20,5 +20,11 @@ class Schedules(Protocol):
             UserError: the service does not accept the expression, the pipeline or its arguments.
         """
 
+    def disable(self, recurring_run_id: str) -> None:
+        """It starts no run any more; one that is gone already is no error."""
+
+    def going_on(self, recurring_run_id: str) -> tuple[str, ...]:
+        """Ids of its runs that have not ended: deleting it would take them along."""
+
     def delete(self, recurring_run_id: str) -> None:
-        """One that is gone already is no error."""
+        """With the runs of it that go on; one that is gone already is no error."""

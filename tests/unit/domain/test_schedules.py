@@ -143,6 +143,24 @@ def test_a_changed_declaration_replaces_its_recurring_run(change: dict[str, Any]
     assert (left.cron, left.enabled) == (wanted(**change).cron, wanted(**change).enabled)
 
 
+def test_a_replaced_one_whose_run_goes_on_is_switched_off_and_deleted_after_it() -> None:
+    schedules, said = MemorySchedules(), list[str]()
+    actions(schedules, wanted())
+    schedules.runs["recurring-1"] = ("run-7",)
+    later = wanted(cron="0 0 3 * * *")
+    for _ in range(2):
+        left = applied(schedules, (later,), plan_changes((later,), schedules.known()), said.append)
+        assert [change.action for change in left] == ["delete"]
+        assert [(k.recurring_run_id, k.enabled) for k in schedules.known()] == [
+            ("recurring-1", False),
+            ("recurring-2", True),
+        ]
+    assert "stays until its run run-7 has ended" in said[-1]
+    schedules.runs.clear()
+    assert actions(schedules, later) == [("delete", "nightly")]
+    assert [one.recurring_run_id for one in schedules.known()] == ["recurring-2"]
+
+
 def test_what_is_declared_no_longer_goes_only_when_asked_and_others_never_do() -> None:
     schedules = MemorySchedules()
     schedules.create(wanted(name="somebody-elses"))

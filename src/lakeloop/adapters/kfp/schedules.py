@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.kfp.connection import TIMEOUT_SECONDS, answering, api_client
 from lakeloop.adapters.kfp.runs import compiled, experiment_id
-from lakeloop.adapters.kfp.states import milliseconds
+from lakeloop.adapters.kfp.states import milliseconds, remote_run
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.schedule import KnownRecurring, Recurring
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
-    from kfp_server_api import ApiClient, RecurringRunServiceApi
+    from kfp_server_api import ApiClient, RecurringRunServiceApi, RunServiceApi
 
 PAGE = 100
 MOST_PAGES = 100
@@ -81,13 +81,39 @@ class KfpSchedules:
             )
         return str(made.recurring_run_id)
 
+    def disable(self, recurring_run_id: str) -> None:
+        """It starts no run any more; one that is gone already is no error."""
+        self._unless_gone(self._api.recurring_run_service_disable_recurring_run, recurring_run_id)
+
+    def going_on(self, recurring_run_id: str) -> tuple[str, ...]:
+        """Its runs that have not ended: their workflows are owned by its ScheduledWorkflow, and go with it."""
+        found: list[str] = []
+        token = ""
+        for _ in range(MOST_PAGES):
+            with answering(_PLACE):
+                answer = self._runs.run_service_list_runs(
+                    page_size=PAGE,
+                    page_token=token,
+                    sort_by="created_at desc",
+                    namespace=self._settings.kfp_profile or None,
+                    _request_timeout=TIMEOUT_SECONDS,
+                )
+            page = self._client.sanitize_for_serialization(answer)
+            runs = [one for one in page.get("runs") or [] if one.get("recurring_run_id") == recurring_run_id]
+            found += [one["run_id"] for one in runs if not remote_run(one).ended]
+            token = page.get("next_page_token") or ""
+            if not token:
+                return tuple(found)
+        raise LakeloopError(f"more than {PAGE * MOST_PAGES} runs", where=_PLACE)
+
     def delete(self, recurring_run_id: str) -> None:
-        """One that is gone already is no error."""
+        """With the runs of it that go on; one that is gone already is no error."""
+        self._unless_gone(self._api.recurring_run_service_delete_recurring_run, recurring_run_id)
+
+    def _unless_gone(self, call: Callable[..., Any], recurring_run_id: str) -> None:
         try:
             with answering(_PLACE):
-                self._api.recurring_run_service_delete_recurring_run(
-                    recurring_run_id=recurring_run_id, _request_timeout=TIMEOUT_SECONDS
-                )
+                call(recurring_run_id=recurring_run_id, _request_timeout=TIMEOUT_SECONDS)
         except UserError:
             if any(one.recurring_run_id == recurring_run_id for one in self.known()):
                 raise
@@ -95,6 +121,12 @@ class KfpSchedules:
     @cached_property
     def _client(self) -> ApiClient:
         return api_client(self._settings)
+
+    @cached_property
+    def _runs(self) -> RunServiceApi:
+        from kfp_server_api import RunServiceApi
+
+        return RunServiceApi(self._client)
 
     @cached_property
     def _api(self) -> RecurringRunServiceApi:

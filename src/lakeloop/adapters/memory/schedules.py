@@ -11,6 +11,7 @@ class MemorySchedules:
     def __init__(self) -> None:
         self._known: dict[str, KnownRecurring] = {}
         self._made = 0
+        self.runs: dict[str, tuple[str, ...]] = {}
 
     def known(self) -> tuple[KnownRecurring, ...]:
         """Every recurring run, the oldest first."""
@@ -29,6 +30,15 @@ class MemorySchedules:
         )
         self._known[made.recurring_run_id] = made
         return made.recurring_run_id
+
+    def disable(self, recurring_run_id: str) -> None:
+        """It starts no run any more."""
+        if known := self._known.get(recurring_run_id):
+            self._known[recurring_run_id] = known.model_copy(update={"enabled": False})
+
+    def going_on(self, recurring_run_id: str) -> tuple[str, ...]:
+        """As `runs` says."""
+        return self.runs.get(recurring_run_id, ())
 
     def delete(self, recurring_run_id: str) -> None:
         """One that is gone already is no error."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lakeloop.domain.schedule import ByClock, Recurring, Schedule, ScheduleChange, plan_changes
+from lakeloop.domain.schedule import (
+    ByClock,
+    KnownRecurring,
+    Recurring,
+    Schedule,
+    ScheduleChange,
+    plan_changes,
+)
 from lakeloop.domain.use_case import UseCase
 from lakeloop.ports.schedules import Schedules
 from lakeloop.runners.cluster.submission import content_digest, pipeline_arguments, pipeline_inputs
@@ -42,6 +49,8 @@ def apply_changes(
 ) -> None:
     """Carry the plan out: the new one is there before the old one goes, so that none is missing after a crash.
 
+    One whose run goes on is only switched off; applying again deletes it once the run has ended.
+
     Raises:
         LakeloopError: the service does not accept or does not answer; applying again goes on where this ended.
     """
@@ -50,8 +59,23 @@ def apply_changes(
             tell(f"{change.name}: made {schedules.create(change.wanted)}")
         if change.action in {"replace", "delete"}:
             for old in change.known:
-                schedules.delete(old.recurring_run_id)
-                tell(f"{change.name}: deleted {old.recurring_run_id}")
+                remove(schedules, old, tell)
+
+
+def remove(schedules: Schedules, old: KnownRecurring, tell: Callable[[str], None]) -> bool:
+    """Switch it off, then delete it, unless a run of it goes on: that would be killed without a word.
+
+    Returns:
+        Whether it is gone.
+    """
+    schedules.disable(old.recurring_run_id)
+    runs = schedules.going_on(old.recurring_run_id)
+    if runs:
+        tell(f"{old.name}: {old.recurring_run_id} is off, and stays until its run {runs[0]} has ended")
+        return False
+    schedules.delete(old.recurring_run_id)
+    tell(f"{old.name}: deleted {old.recurring_run_id}")
+    return True
 
 
 def applied(
@@ -62,6 +86,8 @@ def applied(
 ) -> tuple[ScheduleChange, ...]:
     """Carry out, look again, and take back what somebody else made at the same moment; what is left to do."""
     apply_changes(schedules, changes, tell)
-    doubles = [c for c in plan_changes(wanted, schedules.known()) if c.action == "delete"]
+    done = {old for change in changes for old in (one.recurring_run_id for one in change.known)}
+    again = [c for c in plan_changes(wanted, schedules.known()) if c.action == "delete"]
+    doubles = [c for c in again if not done.intersection(one.recurring_run_id for one in c.known)]
     apply_changes(schedules, doubles, tell)
     return tuple(c for c in plan_changes(wanted, schedules.known()) if c.action not in {"keep", "leave"})

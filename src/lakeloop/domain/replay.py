@@ -14,6 +14,7 @@ from lakeloop.domain.lineage import CodeIdentity
 from lakeloop.domain.rows_digest import RowsDigest
 from lakeloop.domain.snapshots import SnapshotRange
 from lakeloop.domain.training import TrainedModel
+from lakeloop.domain.use_case import recorded_digest
 
 Source = Literal["source", "features"]
 METRIC_TOLERANCE = 1e-12
@@ -188,7 +189,7 @@ def causes(replay: Replay) -> tuple[str, ...]:
 def _record_differences(recorded: TrainedModel, rebuilt: Rebuilt) -> list[Difference]:
     found = []
     if recorded.use_case:
-        digest = sha256_hex(canonical_json(recorded.use_case))
+        digest = recorded_digest(recorded.use_case)
         if digest != recorded.lineage.use_case_digest:
             found.append(
                 Difference(

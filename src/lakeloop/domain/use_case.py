@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -267,13 +268,21 @@ class UseCase(Frozen):
         return found
 
     def digest(self) -> str:
-        """Lower-case hex SHA-256 of all that can show in a model: the engine that computes it cannot."""
-        return sha256_hex(canonical_json(self.model_dump(mode="json", exclude={"engine"})))
+        """As `recorded_digest`, of this use case."""
+        return recorded_digest(self.model_dump(mode="json"))
 
     @property
     def endpoint(self) -> str:
         """The endpoint's name: declared, or the use case's with dashes."""
         return self.deployment.endpoint or self.name.replace("_", "-")
+
+
+def recorded_digest(document: Mapping[str, Any]) -> str:
+    """Lower-case hex SHA-256 of all of a use case, as JSON values, that can show in a model.
+
+    The engine that computes it cannot show.
+    """
+    return sha256_hex(canonical_json({k: v for k, v in document.items() if k != "engine"}))
 
 
 def _named_in(expectations: Expectations) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -22,8 +22,12 @@ def run_ended(runs_folder: Path, pipeline_run_id: str) -> bool:
 
 @contextmanager
 def held_lock(folder: Path, owner: str) -> Iterator[None]:
-    """Hold `owner`'s lock; its file goes at the end, and stays, free, where the process is killed."""
+    """Hold `owner`'s lock; its file goes at the end, and stays, free, where the process is killed.
+
+    The folders that this had to make go with it, unless something else lies there by then.
+    """
     place = folder / owner
+    made = [path for path in (place, *place.parents) if not path.exists()]
     place.mkdir(parents=True, exist_ok=True)
     with (place / "lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,4 +35,6 @@ def held_lock(folder: Path, owner: str) -> Iterator[None]:
             yield
         finally:
             (place / "lock").unlink(missing_ok=True)
-            place.rmdir()
+            with suppress(OSError):
+                for path in made:
+                    path.rmdir()

@@ -6,6 +6,7 @@ import builtins
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,15 @@ def test_what_fails_or_hangs_leaves_the_old_version_serving(
     with pytest.raises(LakeloopError, match=said):
         roll_out(deployer_of(emulator, **limits), second)
     assert serving_version(emulator) == first.identity.version
+
+
+def test_a_version_that_failed_before_anybody_looked_is_told_as_failed(
+    emulator: Emulator, versions: Versions
+) -> None:
+    emulator.workbench.durations = replace(emulator.workbench.durations, registration=0.0)
+    emulator.workbench.destine("version", "failed")
+    with pytest.raises(LakeloopError, match="the registry could not import the model"):
+        roll_out(deployer_of(emulator), versions.next())
 
 
 @pytest.mark.parametrize(

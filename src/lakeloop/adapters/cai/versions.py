@@ -75,12 +75,13 @@ class Versions:
         )
 
     def _new(self, handle: str, before: set[str]) -> Item | None:
-        """The version that was made since; a registry may not keep the note of a version."""
-        noted = self._find(handle)
-        if noted is not None:
-            return noted
-        unnoted = [v for v in self._versions() if v["model_version_id"] not in before and not v.get("notes")]
-        return max(unnoted, key=_number, default=None)
+        """The version that was made since, one that failed at once included.
+
+        A registry may not keep the note of a version.
+        """
+        since = [v for v in self._versions() if v["model_version_id"] not in before]
+        ours = [v for v in since if not v.get("notes") or handle_in(str(v["notes"])) == handle]
+        return max(ours, key=_number, default=None)
 
     def _wait(self, version: Item, limit_seconds: float) -> None:
         status = ""

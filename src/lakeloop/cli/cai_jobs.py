@@ -23,6 +23,7 @@ from lakeloop.domain.workbench_jobs import (
 if TYPE_CHECKING:
     from lakeloop.domain.batch import BatchOptions
     from lakeloop.domain.use_case import UseCase
+    from lakeloop.ports.deployer import Deployer
     from lakeloop.ports.job_board import JobBoard
 
 Tell = Callable[[str], None]
@@ -184,10 +185,7 @@ def history_lines(found: Sequence[NamedRun]) -> list[str]:
 
 def state_of(board: JobBoard, use_case: UseCase) -> dict[str, Any]:
     """Jobs with their last runs, and the endpoint's identity, as JSON values."""
-    from lakeloop import bootstrap
-    from lakeloop.settings import Settings
-
-    live = bootstrap.deployer(Settings(), use_case).live(use_case.endpoint)
+    live = _deployer(use_case).live(use_case.endpoint)
     jobs = []
     for job in existing(board, use_case):
         runs = board.runs(job.job_id)
@@ -215,14 +213,22 @@ def state_lines(state: dict[str, Any]) -> list[str]:
 
 def destroy(board: JobBoard, use_case: UseCase, tell: Tell, *, endpoint: bool) -> None:
     """Remove the jobs, children first."""
-    from lakeloop import bootstrap
-    from lakeloop.settings import Settings
-
     for job in sorted(existing(board, use_case), key=lambda job: -_depth(use_case, job)):
         board.remove(job.job_id)
         tell(f"{job.spec.name}: removed")
-    if endpoint and bootstrap.deployer(Settings(), use_case).stop(use_case.endpoint):
+    if endpoint and _deployer(use_case).stop(use_case.endpoint):
         tell(f"endpoint {use_case.endpoint}: stopped")
+
+
+def _deployer(use_case: UseCase) -> Deployer:
+    """As the jobs have it: the workbench, where neither use case nor variable names another place."""
+    from lakeloop import bootstrap
+    from lakeloop.settings import Settings
+
+    settings = Settings()
+    if use_case.deployment.target == "local" and not settings.deployment_target:
+        settings = settings.model_copy(update={"deployment_target": "cai"})
+    return bootstrap.deployer(settings, use_case)
 
 
 def _depth(use_case: UseCase, job: Job) -> int:

@@ -44,7 +44,10 @@ def run_job(stage: Stage) -> None:
     from lakeloop.settings import Settings
 
     adopt_workbench(os.environ)
-    use_case, settings = _use_case(os.environ), Settings()
+    use_case = _use_case(os.environ)
+    if use_case.deployment.target == "local":  # of a job's pod, which ends with the job
+        os.environ.setdefault("LAKELOOP_DEPLOYMENT_TARGET", "cai")
+    settings = Settings()
     print(f"{stage} of {use_case.name}, table {use_case.table.name}", flush=True)  # noqa: T201
     if stage == "new_batch":
         _start(use_case, settings)

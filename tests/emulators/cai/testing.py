@@ -54,7 +54,7 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulator]:
     """A workbench whose minutes last milliseconds; `cmlapi` can be imported inside."""
     served = {k: options.pop(k) for k in ("environment_as_map",) if k in options}
     models = FolderServingModels(folder / "experiments")
-    workbench = Workbench(folder, artifacts=models.artifact, **{"speed": SPEED, **options})
+    workbench = Workbench(folder, **{"speed": SPEED, "artifacts": models.artifact, **options})
     with Emulator(workbench, **served) as emulator:
         site = str(client_package.installed(emulator.url))
         if site not in sys.path:

@@ -10,6 +10,7 @@ import gc
 import json
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -170,6 +171,7 @@ def timed(way: Callable[[], Any], repeats: int) -> tuple[dict[str, float], Any]:
         seconds.append(time.perf_counter() - started)
         cpu.append(time.process_time() - begun)
     found = {"seconds": round(statistics.median(seconds), 3), "cpu_seconds": round(statistics.median(cpu), 3)}
+    print(found, file=sys.stderr, flush=True)
     return found, result
 
 

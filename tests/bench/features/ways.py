@@ -139,8 +139,8 @@ def spark_job_a_feature(spark: Any, file: Path, out: Path) -> Path:
     ahead = F.month(at) * 100 + F.dayofmonth(at) < F.month(born) * 100 + F.dayofmonth(born)
     on_job = F.datediff(at, F.col("job_start_date"))
     features = {
-        "nb_previous_loans": F.when(known, F.count(F.lit(1)).over(past)),
-        "avg_amount_loans_previous": F.when(known, F.avg("loan_amount").over(past)),
+        "nb_previous_loans": F.when(known, F.count(F.when(known, 1)).over(past)),
+        "avg_amount_loans_previous": F.when(known, F.avg(F.when(known, F.col("loan_amount"))).over(past)),
         "age": F.year(at) - F.year(born) - F.when(ahead, 1).otherwise(0),
         "years_on_the_job": F.when(on_job >= 0, on_job.cast("double") / F.lit(DAYS_A_YEAR)),
         "flag_own_car": F.col("flag_own_car"),

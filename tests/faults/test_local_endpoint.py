@@ -128,7 +128,7 @@ folder = local._folder("card-fraud")
 with folder.changing():
     handle = folder.keep_model(model)
     options = ["--model-folder", str(folder.model_folder(handle))]
-    folder.server(handle)._spawn("lakeloop.serving.predictor", options)
+    folder.server(handle)._spawn("lakeloop.serving.predictor", options, {})
     print(handle, flush=True)
     import os, signal
     os.kill(os.getpid(), signal.SIGKILL)

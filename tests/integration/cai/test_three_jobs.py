@@ -45,6 +45,8 @@ def test_a_session_says_where_things_are_unless_lakeloops_own_variables_do() -> 
 def test_the_three_jobs_redeploy_and_a_failing_build_leaves_the_version_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for left_by_other_tests in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.delenv(left_by_other_tests, raising=False)
     home = tmp_path / "workbench" / "project" / ".lakeloop"
     settings = Settings(home=home)
     artifacts = MlflowExperiments(settings.tracking_uri)

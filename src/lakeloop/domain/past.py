@@ -195,7 +195,8 @@ class PastStream:
         entity, goes_on = self._numbered(rows)
         seen, first = self._seen(rows, (role & SEEN).astype(bool), at, entity, goes_on=goes_on)
         looks = (role & LOOKS).astype(bool)
-        all_look = len(seen.at) == rows.num_rows and bool(looks.all())
+        # Of the rows of an earlier piece none is among these, even where their numbers happen to be equal.
+        all_look = bool((role == BOTH).all()) and len(seen.at) == rows.num_rows
         found = self._computed(seen, entity[looks] - first, at[looks], all_look=all_look)
         if placed.all():
             return found

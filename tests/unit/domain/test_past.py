@@ -182,6 +182,15 @@ def test_a_long_past_is_summed_to_the_last_digits() -> None:
     assert found[9_999]["rows"] == 9_999
 
 
+def test_a_row_that_only_looks_back_sees_what_an_earlier_piece_ended_with() -> None:
+    rows = [
+        {"id": i, "who": "a", "at": i * MICROSECONDS_A_DAY, "amount": None, "kind": "x", "y": 0, "role": role}
+        for i, role in enumerate([SEEN, LOOKS])
+    ]
+    assert computed(rows, step=1)[1] == computed(rows)[1]
+    assert (computed(rows, step=1)[1]["rows"], computed(rows, step=1)[1]["last_kind"]) == (1.0, "x")
+
+
 def test_rows_of_one_instant_see_nothing_of_each_other_and_the_largest_key_is_the_last() -> None:
     rows = [
         {"id": i, "who": "a", "at": at, "amount": float(i), "kind": None, "y": 0, "role": BOTH}

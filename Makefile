@@ -117,6 +117,10 @@ bench: setup ## Ratios: loop overhead, 1x and 50x history, Iceberg to booster ag
 bench-features: setup ## Five features of 777,715 loans in six ways, all giving the same values (minutes)
 	@$(BIN)/python -m tests.bench.features $(ARGS)
 
+.PHONY: bench-serving
+bench-serving: setup ## Predictor against mlflow models serve, MLServer and the kserve SDK (needs wrk; installs the peers once)
+	@$(BIN)/python -m tests.bench.serving $(ARGS)
+
 .PHONY: scorecard
 scorecard: setup ## Twenty ways to a silent wrong model, played on the labs' way and on lakeloop; rewrites docs/scorecard.*
 	@$(BIN)/python -m tests.scorecard $(ARGS)

@@ -111,6 +111,24 @@ def _memory_bytes(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
+def memory_bytes_of_tree(pid: int) -> int:
+    """Proportional set size of a process and its descendants, now."""
+    return sum(map(_memory_bytes, _tree(pid)))
+
+
+def cpu_seconds_of_tree(pid: int) -> float:
+    """User and system time of a process and its living descendants, up to now."""
+    return sum(map(_cpu_seconds, _tree(pid)))
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0))

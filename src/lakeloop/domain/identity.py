@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lakeloop.domain.rollout import Identity, Registration
 from lakeloop.domain.training import TrainedModel
+from lakeloop.domain.use_case import Deployment
 
 _XGBOOST = ("xgboost-cpu", "xgboost")  # two packages of one library
 
@@ -23,4 +24,11 @@ def identity_of(trained: TrainedModel, registration: Registration) -> Identity:
         feature_snapshot_id=training_set.feature_snapshot_id,
         feature_hash=training_set.feature_hash,
         xgboost_version=next((libraries[name] for name in _XGBOOST if name in libraries), ""),
+        decision_threshold=_decision_threshold(trained),
     )
+
+
+def _decision_threshold(trained: TrainedModel) -> float:
+    """As declared when the model was trained; versions from before it could be declared have the default."""
+    declared = trained.use_case.get("deployment", {}).get("decision_threshold")
+    return Deployment().decision_threshold if declared is None else float(declared)

@@ -34,6 +34,7 @@ class Identity(Frozen):
     feature_snapshot_id: str
     feature_hash: str
     xgboost_version: str = ""
+    decision_threshold: float = Field(default=0.5, description="A score from here on is a positive decision.")
 
     def differences(self, said: Identity) -> str:
         """Each field in which what a server says is not this; empty where nothing differs.

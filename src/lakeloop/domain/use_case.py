@@ -194,6 +194,9 @@ class Deployment(Frozen):
     port: int = Field(default=0, ge=0, le=65535)
     prove_rows: int = Field(default=50, ge=1, le=10_000)
     score_tolerance: float = Field(default=1e-6, ge=0)
+    decision_threshold: float = Field(
+        default=0.5, ge=0, le=1, description="A score from here on is answered as decision true."
+    )
     timeout_seconds: int | None = Field(
         default=None,
         ge=1,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -19,33 +21,48 @@ class InvalidRequest(Exception):  # noqa: N818 - a caller's mistake, answered wi
     """The request cannot be answered; the text names row and column and says what was expected."""
 
 
-def parse_request(body: bytes, columns: Mapping[str, str], max_rows: int = MAX_ROWS) -> list[dict[str, Any]]:
-    """Rows of a `{"rows": [{column: value}]}` body, values in Python types by column type.
-
-    Args:
-        body: JSON, as sent.
-        columns: every column that a row must have -> its type; null is allowed as a value.
-        max_rows: more are refused.
+def parse_json(body: bytes) -> dict[str, Any]:
+    """A body that is one JSON object.
 
     Raises:
-        InvalidRequest: not JSON, other keys, no rows, too many, a missing or unknown column, a wrong type.
+        InvalidRequest: it is not.
     """
     try:
-        request = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"the body is not JSON: {error}") from error
-    if not isinstance(request, dict) or set(request) != {"rows"} or not isinstance(request["rows"], list):
-        raise InvalidRequest('the body must be an object with one key: {"rows": [{column: value, ...}]}')
-    rows = request["rows"]
+    if not isinstance(request, dict):
+        raise InvalidRequest(f"the body must be an object, not {_kind(request)}")
+    return request
+
+
+def counted(request: Mapping[str, Any], name: str, max_rows: int = MAX_ROWS) -> list[Any]:
+    """The list of 1 to `max_rows` entries under `name`, the request's only key.
+
+    Raises:
+        InvalidRequest: it is something else.
+    """
+    rows = request.get(name)
+    if len(request) != 1 or not isinstance(rows, list):
+        raise InvalidRequest(f'the body must be an object with one key: {{"{name}": [...]}}')
     if not rows:
-        raise InvalidRequest("rows is empty: send at least one row")
+        raise InvalidRequest(f"{name} is empty: send at least one")
     if len(rows) > max_rows:
-        raise InvalidRequest(f"{len(rows)} rows are more than the {max_rows} allowed in one request")
+        raise InvalidRequest(f"{len(rows)} {name} are more than the {max_rows} allowed in one request")
+    return rows
+
+
+def typed_rows(rows: Sequence[Any], columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows with values in Python types by column type.
+
+    Args:
+        rows: as JSON gives them.
+        columns: every column that a row must have -> its type; null is allowed as a value.
+
+    Raises:
+        InvalidRequest: a missing or unknown column, a wrong type.
+    """
     return [_row(index, row, columns) for index, row in enumerate(rows)]
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON; send null for an absent number")
 
 
 def _row(index: int, row: Any, columns: Mapping[str, str]) -> dict[str, Any]:

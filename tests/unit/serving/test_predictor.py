@@ -12,8 +12,10 @@ import pytest
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_files import BOOSTER_FILE
 from lakeloop.domain.rollout import Identity
+from lakeloop.serving.http import MAX_BODY_BYTES
 from lakeloop.serving.model import load
-from lakeloop.serving.predictor.app import MAX_BODY_BYTES, ROWS_ANSWERED_INLINE, build_app
+from lakeloop.serving.predictor.app import build_app
+from lakeloop.serving.predictor.batching import ROWS_IN_LOOP
 from tests.fakes.models import ROWS, SNAPSHOT, model_folder
 
 
@@ -52,7 +54,7 @@ def test_rows_are_scored_as_the_booster_scores_their_matrix(app: Any, folder: Pa
 
 
 def test_many_rows_keep_their_order(app: Any, folder: Path) -> None:
-    times = ROWS_ANSWERED_INLINE
+    times = ROWS_IN_LOOP // 2
     answer = call(app, "POST", "/predict", json={"rows": ROWS * times}).json()
     assert answer["scores"] == by_hand(folder) * times
 

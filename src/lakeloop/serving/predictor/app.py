@@ -1,81 +1,131 @@
-"""The predictor's HTTP interface."""
+"""The predictor's HTTP interface: one model, three protocols."""
 
 from __future__ import annotations
 
-import json
-import uuid
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
-from fastapi import FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
+import numpy as np
+import orjson
 
-from lakeloop.domain.errors import UserError
-from lakeloop.domain.rollout import Identity
+from lakeloop.serving.api import TEXT, Answer, Api, Call, Guards, Route, in_thread, json_answer
+from lakeloop.serving.metrics import ServerMetrics
 from lakeloop.serving.model import ServedModel, xgboost_version
-from lakeloop.serving.rows import InvalidRequest, json_schema, parse_request
-
-ROWS_ANSWERED_INLINE = 64
-"""More rows go to a thread, so that other requests and the probes are answered meanwhile."""
-MAX_BODY_BYTES = 16 * 2**20
-
-
-def build_app(model: ServedModel) -> FastAPI:
-    """The application of one model; the model never changes while it runs."""
-    app = FastAPI(title=f"{model.identity.model_name} v{model.identity.version}", redoc_url=None)
-    ready = {"status": "ready", "version": model.identity.version}
-    served = model.identity.model_copy(update={"xgboost_version": xgboost_version()})
-
-    @app.get("/version")
-    async def version() -> Identity:
-        """Which model answers, and the snapshots that it comes from."""
-        return served
-
-    @app.get("/health/live")
-    async def live() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "live"}
-
-    @app.get("/health/ready")
-    async def is_ready() -> dict[str, str]:
-        """The model is loaded; it is before the port opens."""
-        return ready
-
-    @app.post("/predict", openapi_extra=_request_body(model))
-    async def predict(request: Request) -> Response:
-        """Scores of raw rows, with the version and the snapshot behind them."""
-        return await _predict(model, request)
-
-    return app
+from lakeloop.serving.prediction_log.segments import SegmentWriter
+from lakeloop.serving.predictor import protocols
+from lakeloop.serving.predictor.batching import ROWS_IN_LOOP, Batcher, Form, Scored, Sent
+from lakeloop.serving.predictor.explaining import MAX_EXPLAINED_ROWS, explain
+from lakeloop.serving.predictor.openapi import openapi
+from lakeloop.serving.rows import InvalidRequest, counted, parse_json
 
 
-def _request_body(model: ServedModel) -> dict[str, Any]:
-    schema = json_schema(model.encoding.source_columns)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+class Predictor:
+    """Answers for one model; the model never changes while it runs."""
+
+    def __init__(self, model: ServedModel, batcher: Batcher) -> None:
+        self._model, self._batcher = model, batcher
+        self._columns = model.encoding.source_columns
+        self.identity = model.identity.model_copy(update={"xgboost_version": xgboost_version()})
+
+    async def predict(self, call: Call) -> Answer:
+        """`{"rows": [...]}` -> scores, decisions, version, snapshot, prediction ids; `?explain=true`: TreeSHAP too."""
+        rows = counted(parse_json(call.body), "rows")
+        explained = bool(call.query) and _flag(call.query, "explain")
+        matrix, scored = await self._scored(call, "rows", rows, MAX_EXPLAINED_ROWS if explained else None)
+        explanation = await in_thread(explain, self._model, matrix) if explained else None
+        return Answer(orjson.dumps(protocols.own_answer(self.identity, scored, explanation)))
+
+    async def predict_v1(self, call: Call) -> Answer:
+        """KServe's v1 form."""
+        rows = protocols.v1_rows(parse_json(call.body), list(self._columns))
+        _, scored = await self._scored(call, "v1", rows)
+        return json_answer(protocols.v1_answer(self.identity, scored))
+
+    async def predict_v2(self, call: Call) -> Answer:
+        """The Open Inference Protocol."""
+        request = parse_json(call.body)
+        _, scored = await self._scored(call, "v2", protocols.v2_rows(request, self._columns))
+        return json_answer(protocols.v2_answer(request, self.identity, scored))
+
+    async def _scored(
+        self, call: Call, form: Form, rows: list[Any], most: int | None = None
+    ) -> tuple[np.ndarray[Any, Any], Scored]:
+        if most is not None and len(rows) > most:
+            raise InvalidRequest(
+                f"{len(rows)} rows are more than the {most} that are explained in one request"
+            )
+        call.rows = len(rows)
+        if len(rows) > ROWS_IN_LOOP or self._model.compiled is None:
+            matrix = await in_thread(self._model.matrix, rows)
+        else:
+            matrix = self._model.matrix(rows)
+        return matrix, await self._batcher.score(matrix, Sent(form, call.body))
 
 
-async def _predict(model: ServedModel, request: Request) -> Response:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            return _json(413, {"error": f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer rows"})
-    try:
-        rows = parse_request(body, model.encoding.source_columns)
-        inline = len(rows) <= ROWS_ANSWERED_INLINE
-        scores = model.scores(rows) if inline else await run_in_threadpool(model.scores, rows)
-    except (InvalidRequest, UserError) as error:
-        return _json(422, {"error": str(error)})
-    return _json(200, _answer(model.identity, scores))
+def _flag(query: bytes, name: str) -> bool:
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name, ["false"])
+    if values[-1] not in {"true", "false"}:
+        raise InvalidRequest(f"{name} must be true or false")
+    return values[-1] == "true"
 
 
-def _answer(identity: Identity, scores: list[float]) -> dict[str, Any]:
-    return {
-        "scores": scores,
-        "model_version": identity.version,
-        "snapshot_id": identity.to_snapshot_id,
-        "prediction_ids": [uuid.uuid4().hex for _ in scores],
+def build_app(
+    model: ServedModel,
+    log: SegmentWriter | None = None,
+    *,
+    log_to_disk: bool = False,
+    guards: Guards | None = None,
+) -> Api:
+    """The application of one model."""
+    guards = guards or Guards()
+    predictor = Predictor(model, Batcher(model.predict, log, log_to_disk=log_to_disk))
+    who = predictor.identity
+    metrics = ServerMetrics(
+        "predictor", {"server": "predictor", "model": who.model_name, "version": who.version}
+    )
+    told = {
+        "/version": who.model_dump(mode="json"),
+        "/health/live": {"status": "live"},
+        "/health/ready": {"status": "ready", "version": who.version},
+        "/openapi.json": openapi(who, model.encoding.source_columns, tokens=guards.tokens.asked),
+        "/v1/models": {"models": [who.model_name]},
+        f"/v1/models/{who.model_name}": {"name": who.model_name, "ready": True},
+        "/v2": {"name": "lakeloop", "version": _version(), "extensions": []},
+        "/v2/health/live": {"live": True},
+        "/v2/health/ready": {"ready": True},
+        f"/v2/models/{who.model_name}": protocols.v2_metadata(who, model.encoding.source_columns),
+        f"/v2/models/{who.model_name}/ready": {"name": who.model_name, "ready": True},
     }
+    routes: dict[str, Mapping[str, Route]] = {
+        path: {"GET": Route(_telling(value), open=True)} for path, value in told.items()
+    }
+    routes["/metrics"] = {"GET": Route(_metrics(metrics), open=True)}
+    for path in ("/predict", "/predictions"):
+        routes[path] = {"POST": Route(predictor.predict)}
+    routes[f"/v1/models/{who.model_name}:predict"] = {"POST": Route(predictor.predict_v1)}
+    for path in ("infer", f"versions/{who.version}/infer"):
+        routes[f"/v2/models/{who.model_name}/{path}"] = {"POST": Route(predictor.predict_v2)}
+    return Api(routes, metrics, guards)
 
 
-def _json(status: int, content: dict[str, Any]) -> Response:
-    return Response(json.dumps(content), status_code=status, media_type="application/json")
+def _telling(value: Any) -> Any:
+    content = orjson.dumps(value)
+
+    async def tell(_: Call) -> Answer:
+        return Answer(content)
+
+    return tell
+
+
+def _metrics(metrics: ServerMetrics) -> Any:
+    async def tell(_: Call) -> Answer:
+        return Answer(metrics.text(), content_type=TEXT)
+
+    return tell
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("lakeloop")

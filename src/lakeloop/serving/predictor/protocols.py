@@ -1,0 +1,158 @@
+"""The forms in which a prediction is asked for and answered: lakeloop's own, and KServe's v1 and v2 (REST).
+
+Pure: JSON values in, JSON values out. V1: github.com/kserve/kserve, docs "V1 Inference Protocol". V2: the Open
+Inference Protocol, github.com/kserve/open-inference-protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lakeloop.domain.rollout import Identity
+from lakeloop.serving.predictor.batching import Scored
+from lakeloop.serving.rows import InvalidRequest, base_type, counted
+
+_V2_TYPES = {
+    "string": "BYTES",
+    "uuid": "BYTES",
+    "boolean": "BOOL",
+    "int": "INT32",
+    "long": "INT64",
+    "float": "FP32",
+    "double": "FP64",
+    "decimal": "FP64",
+    "date": "BYTES",
+    "timestamp": "BYTES",
+    "timestamptz": "BYTES",
+}
+_V2_KEYS = {"id", "inputs", "parameters", "outputs"}
+
+
+@dataclass(slots=True, frozen=True)
+class Explanation:
+    """TreeSHAP of each row, in log odds: `bias` and the contributions sum to the margin behind the score."""
+
+    bias: list[float]
+    contributions: list[dict[str, float]]
+
+
+def own_answer(identity: Identity, scored: Scored, explanation: Explanation | None = None) -> dict[str, Any]:
+    """The answer of `/predict` and `/predictions`."""
+    threshold = identity.decision_threshold
+    answer = {
+        "scores": scored.scores,
+        "decisions": [score >= threshold for score in scored.scores],
+        "model_version": identity.version,
+        "snapshot_id": identity.to_snapshot_id,
+        "prediction_ids": scored.prediction_ids,
+    }
+    if explanation is not None:
+        answer["explanations"] = [
+            {"bias": bias, "contributions": contributions}
+            for bias, contributions in zip(explanation.bias, explanation.contributions, strict=True)
+        ]
+    return answer
+
+
+def v1_rows(request: Mapping[str, Any], columns: Sequence[str]) -> list[Any]:
+    """Rows of `{"instances": [...]}`: each an object, or the values in the columns' order.
+
+    Raises:
+        InvalidRequest: other keys, no instances, too many, another count of values.
+    """
+    instances = counted({k: v for k, v in request.items() if k != "parameters"}, "instances")
+    return [_v1_row(index, instance, columns) for index, instance in enumerate(instances)]
+
+
+def _v1_row(index: int, instance: Any, columns: Sequence[str]) -> Any:
+    if not isinstance(instance, list):
+        return instance
+    if len(instance) != len(columns):
+        raise InvalidRequest(
+            f"instance {index}: {len(instance)} values; expected {len(columns)}: {', '.join(columns)}"
+        )
+    return dict(zip(columns, instance, strict=True))
+
+
+def v1_answer(identity: Identity, scored: Scored) -> dict[str, Any]:
+    """V1's predictions are the scores; what is lakeloop's own stands beside them."""
+    return {
+        "predictions": scored.scores,
+        "model_version": identity.version,
+        "snapshot_id": identity.to_snapshot_id,
+        "prediction_ids": scored.prediction_ids,
+    }
+
+
+def v2_metadata(identity: Identity, columns: Mapping[str, str]) -> dict[str, Any]:
+    """`GET /v2/models/NAME`: one input a column, any number of rows."""
+    return {
+        "name": identity.model_name,
+        "versions": [identity.version],
+        "platform": "xgboost",
+        "inputs": [
+            {"name": name, "datatype": _V2_TYPES[base_type(type_)], "shape": [-1]}
+            for name, type_ in columns.items()
+        ],
+        "outputs": [
+            {"name": "score", "datatype": "FP64", "shape": [-1]},
+            {"name": "prediction_id", "datatype": "BYTES", "shape": [-1]},
+        ],
+    }
+
+
+def v2_rows(request: Mapping[str, Any], columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Rows of a v2 request: one tensor a column, of shape [rows] or [rows, 1].
+
+    Raises:
+        InvalidRequest: not that form; names the tensor.
+    """
+    inputs = request.get("inputs")
+    if not isinstance(inputs, list) or not inputs or request.keys() - _V2_KEYS:
+        raise InvalidRequest(
+            'the body must be an inference request: {"inputs": [{name, shape, datatype, data}, ...]}'
+        )
+    tensors = dict(_v2_tensor(index, tensor, columns) for index, tensor in enumerate(inputs))
+    lengths = {len(values) for values in tensors.values()}
+    if len(tensors) != len(inputs) or len(lengths) != 1:
+        raise InvalidRequest("inputs: one tensor a column is expected, all of one length")
+    counted({"rows": [None] * lengths.pop()}, "rows")
+    names = list(tensors)
+    return [dict(zip(names, values, strict=True)) for values in zip(*tensors.values(), strict=True)]
+
+
+def _v2_tensor(index: int, tensor: Any, columns: Mapping[str, str]) -> tuple[str, list[Any]]:
+    if not isinstance(tensor, dict) or not {"name", "shape", "datatype", "data"} <= tensor.keys():
+        raise InvalidRequest(f"input {index}: must have name, shape, datatype and data")
+    name, data, shape = tensor["name"], tensor["data"], tensor["shape"]
+    if not isinstance(name, str) or name not in columns:
+        raise InvalidRequest(
+            f"input {index}: unknown column {str(name)[:64]!r}; expected {', '.join(columns)}"
+        )
+    if not isinstance(data, list) or shape not in ([len(data)], [len(data), 1]):
+        raise InvalidRequest(
+            f"input {index}, {name!r}: shape must be [rows] or [rows, 1], data a list of so many"
+        )
+    if [len(d) if isinstance(d, list) else 0 for d in data[:1]] == [1]:
+        data = [d[0] if isinstance(d, list) and len(d) == 1 else d for d in data]
+    whole = base_type(columns[name]) in {"int", "long"}
+    return name, [int(v) if whole and isinstance(v, float) and v.is_integer() else v for v in data]
+
+
+def v2_answer(request: Mapping[str, Any], identity: Identity, scored: Scored) -> dict[str, Any]:
+    """Scores and prediction ids as two tensors."""
+    shape = [len(scored.scores)]
+    answer: dict[str, Any] = {
+        "model_name": identity.model_name,
+        "model_version": identity.version,
+        "outputs": [
+            {"name": "score", "shape": shape, "datatype": "FP64", "data": scored.scores},
+            {"name": "prediction_id", "shape": shape, "datatype": "BYTES", "data": scored.prediction_ids},
+        ],
+        "parameters": {"snapshot_id": identity.to_snapshot_id},
+    }
+    if isinstance(request.get("id"), str):
+        answer["id"] = request["id"]
+    return answer

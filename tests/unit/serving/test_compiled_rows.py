@@ -1,0 +1,158 @@
+"""The compiled way gives what DuckDB gives, or says that DuckDB must be asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lakeloop.domain.encoding import encode, source_columns
+from lakeloop.domain.features import EncodedFeature, FeatureEncoding
+from lakeloop.serving.compiled.row_function import RowFunction
+from lakeloop.serving.compiled.sql_tree import NotCompilable
+from lakeloop.serving.expressions import raw_to_features
+from lakeloop.serving.rows import to_arrow
+from lakeloop.use_case_files import load_use_case
+
+COLUMNS = {"a": "double", "b": "double", "n": "int", "m": "long", "t": "string", "f": "boolean"}
+
+
+def encoding_of(*expressions: str) -> FeatureEncoding:
+    features = [
+        EncodedFeature(name=f"e{i}", type="numeric", expression=text) for i, text in enumerate(expressions)
+    ]
+    plain = [
+        EncodedFeature(name=name, type="numeric", column=name)
+        for name, type_ in COLUMNS.items()
+        if type_ != "string"
+    ]
+    kind = EncodedFeature(name="t", type="categorical", column="t", categories=("x", "y"))
+    return FeatureEncoding(features=(*features, *plain, kind), source_columns=COLUMNS)
+
+
+def the_long_way(rows: list[dict[str, Any]], encoding: FeatureEncoding) -> np.ndarray[Any, Any]:
+    return encode(raw_to_features(to_arrow(rows, encoding.source_columns), encoding), encoding)
+
+
+DOUBLES = st.one_of(
+    st.none(),
+    st.sampled_from([0.0, -0.0, 1.0, -1.5, 0.1, 2.5, 1e-300, 1e299, -1e308, 5e-324, 3.0]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.floats(-1e6, 1e6).map(lambda x: round(x, 2)),
+)
+ROWS = st.fixed_dictionaries(
+    {
+        "a": DOUBLES,
+        "b": DOUBLES,
+        "n": st.none() | st.integers(-5, 5) | st.integers(-(2**31), 2**31 - 1),
+        "m": st.none() | st.integers(-5, 5) | st.integers(-(2**63), 2**63 - 1),
+        "t": st.none() | st.sampled_from(["x", "y", "it's", ""]),
+        "f": st.none() | st.booleans(),
+    }
+)
+
+
+def conditions(numbers: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    operators = st.sampled_from(["=", "<>", "<", ">", "<=", ">="])
+    simple = st.one_of(
+        st.tuples(numbers, operators, numbers).map(" ".join),
+        st.tuples(numbers, numbers, numbers).map(lambda p: f"{p[0]} BETWEEN {p[1]} AND {p[2]}"),
+        numbers.map(lambda x: f"{x} IS NOT NULL"),
+        st.sampled_from(["t = 'x'", "t IN ('y', 'it''s')", "t IS NULL", "f", "NOT f", "n NOT IN (1, 2)"]),
+    )
+    pairs = st.tuples(simple, st.sampled_from(["AND", "OR"]), simple)
+    return simple | pairs.map(lambda p: f"({p[0]}) {p[1]} NOT ({p[2]})")
+
+
+NUMBERS = st.recursive(
+    st.sampled_from(["a", "b", "n", "m", "1", "0", "2.5", "1e3", "0.1", "-3", "NULL"]),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from("+-*/%"), inner).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
+        st.tuples(
+            st.sampled_from(["abs", "ln", "log", "log10", "exp", "sqrt", "floor", "ceil", "-"]), inner
+        ).map(lambda p: f"{p[0]}({p[1]})"),
+        st.tuples(st.sampled_from(["coalesce", "greatest", "least", "power"]), inner, inner).map(
+            lambda p: f"{p[0]}({p[1]}, {p[2]})"
+        ),
+        st.tuples(conditions(inner), inner, inner).map(
+            lambda p: f"CASE WHEN {p[0]} THEN {p[1]} ELSE {p[2]} END"
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(NUMBERS, st.lists(ROWS, min_size=1, max_size=6))
+def test_a_compiled_expression_has_duckdbs_value(expression: str, rows: list[dict[str, Any]]) -> None:
+    encoding = encoding_of(expression)
+    try:
+        compiled = RowFunction(encoding)
+    except NotCompilable:
+        return
+    for row in rows:
+        matrix = compiled.matrix([row])
+        if matrix is not None:
+            np.testing.assert_array_equal(matrix, the_long_way([row], encoding), err_msg=compiled.source)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in Path("conf/use_cases").glob("*.yaml")))
+def test_every_committed_expression_is_compiled(name: str) -> None:
+    use_case = load_use_case(name)
+    features = tuple(
+        EncodedFeature(
+            name=f.name,
+            type="categorical" if f.column and use_case.table.columns[f.column] == "string" else "numeric",
+            column=f.column,
+            expression=f.expression,
+        )
+        for f in use_case.features
+    )
+    columns = source_columns(use_case.features, use_case.table.columns)
+    RowFunction(FeatureEncoding(features=features, source_columns=columns))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["round(a, 1)", "n * 0.1", "t || 'x'", "CAST(a AS INT)", "(SELECT 1)", "sum(a)", "a; b", "now()", "a.b"],
+)
+def test_what_is_not_surely_the_same_is_left_to_duckdb(expression: str) -> None:
+    with pytest.raises(NotCompilable):
+        RowFunction(encoding_of(expression))
+
+
+GOOD = {"a": 1.5, "b": 2, "n": 3, "m": None, "t": "y", "f": True}
+
+
+def test_rows_become_the_booster_s_matrix() -> None:
+    matrix = RowFunction(encoding_of("a + n")).matrix([GOOD, {**GOOD, "t": "never seen", "f": None}])
+    np.testing.assert_array_equal(
+        matrix,
+        np.array([[4.5, 1.5, 2, 3, np.nan, 1, 1], [4.5, 1.5, 2, 3, np.nan, np.nan, np.nan]], np.float32),
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"a": "1"},
+        {"a": True},
+        {"n": 1.5},
+        {"n": 2**31},
+        {"m": 2**63},
+        {"t": 5},
+        {"f": 1},
+        {"other": 1},
+        {"a": 1e308},
+    ],
+)
+def test_a_row_that_is_not_plainly_right_goes_the_long_way(change: dict[str, Any]) -> None:
+    function = RowFunction(encoding_of("a * a"))
+    assert function.matrix([GOOD]) is not None
+    assert function.matrix([GOOD, {**GOOD, **change}]) is None
+    assert function.matrix([{k: v for k, v in GOOD.items() if k != "a"}]) is None
+    assert function.matrix(["text", None]) is None

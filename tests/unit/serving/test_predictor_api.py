@@ -1,0 +1,177 @@
+"""The predictor's protocols, limits, tokens, metrics and log, as a caller sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from lakeloop.serving.api import Guards, Limits
+from lakeloop.serving.http import Tokens
+from lakeloop.serving.model import load
+from lakeloop.serving.prediction_log.segments import SegmentWriter, read_segment
+from lakeloop.serving.predictor.app import build_app
+from tests.fakes.models import ROWS, SNAPSHOT, model_folder
+
+V2 = [
+    {"name": "amount", "shape": [3], "datatype": "FP64", "data": [r["amount"] for r in ROWS]},
+    {"name": "age", "shape": [3, 1], "datatype": "INT32", "data": [[r["age"]] for r in ROWS]},
+    {"name": "kind", "shape": [3], "datatype": "BYTES", "data": [r["kind"] for r in ROWS]},
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    candidate = model_folder(
+        tmp_path_factory.mktemp("model") / "m", version="7", expression="amount / (age + 1)"
+    )
+    return Path(candidate.model_folder)
+
+
+def call(app: Any, method: str, path: str, **request: Any) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://model") as client:
+            return await client.request(method, path, **request)
+
+    return asyncio.run(ask())
+
+
+def test_all_three_protocols_give_the_same_scores(folder: Path) -> None:
+    app = build_app(load(folder))
+    own = call(app, "POST", "/predictions", json={"rows": ROWS}).json()
+    assert own["decisions"] == [score >= 0.5 for score in own["scores"]]
+    instances = [ROWS[0], list(ROWS[1].values()), ROWS[2]]
+    v1 = call(app, "POST", "/v1/models/fraud:predict", json={"instances": instances}).json()
+    assert (v1["predictions"], v1["snapshot_id"]) == (own["scores"], SNAPSHOT)
+    for path in ("/v2/models/fraud/infer", "/v2/models/fraud/versions/7/infer"):
+        v2 = call(app, "POST", path, json={"id": "mine", "inputs": V2}).json()
+        assert (v2["id"], v2["model_version"]) == ("mine", "7")
+        assert v2["outputs"][0] == {"name": "score", "shape": [3], "datatype": "FP64", "data": own["scores"]}
+    told = call(app, "GET", "/v2/models/fraud").json()
+    assert [(i["name"], i["datatype"]) for i in told["inputs"]] == [
+        ("amount", "FP64"),
+        ("age", "INT32"),
+        ("kind", "BYTES"),
+    ]
+    assert call(app, "GET", "/v1/models/fraud").json() == {"name": "fraud", "ready": True}
+
+
+def test_an_explanation_sums_to_the_score_s_log_odds(folder: Path) -> None:
+    answer = call(build_app(load(folder)), "POST", "/predict?explain=true", json={"rows": ROWS}).json()
+    for score, told in zip(answer["scores"], answer["explanations"], strict=True):
+        assert list(told["contributions"]) == ["amount", "age", "kind"]
+        margin = told["bias"] + sum(told["contributions"].values())
+        assert 1 / (1 + np.exp(-margin)) == pytest.approx(score, abs=1e-5)
+    assert (
+        call(build_app(load(folder)), "POST", "/predict?explain=maybe", json={"rows": ROWS}).status_code
+        == 422
+    )
+
+
+def test_without_a_valid_token_only_health_and_identity_answer(folder: Path) -> None:
+    app = build_app(load(folder), guards=Guards(Tokens(["old", "new"])))
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "old"}):
+        refused = call(app, "POST", "/predict", json={"rows": ROWS}, headers=headers)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    for token in ("old", "new"):
+        headers = {"authorization": f"Bearer {token}"}
+        assert call(app, "POST", "/predict", json={"rows": ROWS}, headers=headers).status_code == 200
+    for path in (
+        "/version",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+        "/openapi.json",
+        "/v2/health/ready",
+    ):
+        assert call(app, "GET", path).status_code == 200
+
+
+def test_a_token_file_without_a_token_does_not_open_the_api(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("one\ntwo\n", encoding="utf-8")
+    assert Tokens.of_environment({"LAKELOOP_SERVING_TOKEN_FILE": str(file)}).asked
+    file.write_text("\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="no token"):
+        Tokens.of_environment({"LAKELOOP_SERVING_TOKEN_FILE": str(file)})
+    assert not Tokens.of_environment({}).asked
+
+
+def test_limits_are_told_with_the_right_status(folder: Path) -> None:
+    app = build_app(load(folder), guards=Guards(limits=Limits(body_bytes=100, calls_at_once=1)))
+    assert call(app, "POST", "/predict", content=b" " * 101).status_code == 413
+    assert call(app, "GET", "/predict").headers["allow"] == "POST"
+    assert call(app, "GET", "/nothing").status_code == 404
+
+    async def two_at_once() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://model") as client:
+            calls = [client.post("/predict", json={"rows": ROWS[:1]}) for _ in range(2)]
+            return sorted(answer.status_code for answer in await asyncio.gather(*calls))
+
+    assert asyncio.run(two_at_once()) == [200, 503]
+
+
+def test_metrics_count_calls_by_route_and_never_by_what_a_caller_made_up(folder: Path) -> None:
+    app = build_app(load(folder))
+    call(app, "POST", "/predict", json={"rows": ROWS})
+    call(app, "GET", "/secret-4711")
+    told = call(app, "GET", "/metrics").text
+    assert 'lakeloop_requests_total{path="/predict",server="predictor",status="200"} 1.0' in told
+    assert 'path="other",server="predictor",status="404"' in told
+    assert 'lakeloop_rows_total{server="predictor"} 3.0' in told
+    assert "4711" not in told
+
+
+def test_the_server_s_log_names_no_value_of_a_caller(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    call(build_app(load(folder)), "POST", "/predict", json={"rows": [{**ROWS[0], "age": "personal-4711"}]})
+    (line,) = capfd.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert (told["path"], told["status"], told["level"]) == ("/predict", 422, "warning")
+    assert "4711" not in line
+
+
+def test_each_answer_is_in_the_log_before_it_is_given(folder: Path, tmp_path: Path) -> None:
+    app = build_app(load(folder), SegmentWriter(tmp_path / "log", {"identity": {"version": "7"}}))
+    answer = call(app, "POST", "/predict", json={"rows": ROWS}).json()
+    call(app, "POST", "/v2/models/fraud/infer", json={"inputs": V2})
+    call(app, "POST", "/predict", json={"rows": [{}]})
+    (segment,) = (tmp_path / "log").glob("*.segment")
+    (head, _), (first, body), (second, _) = read_segment(segment.read_bytes())
+    assert head == {"identity": {"version": "7"}, "segment": segment.stem}
+    assert (first["ids"], first["scores"]) == (answer["prediction_ids"], answer["scores"])
+    assert json.loads(body) == {"rows": ROWS}
+    assert (first["form"], second["form"]) == ("rows", "v2")
+
+
+def test_what_cannot_be_logged_is_not_answered(folder: Path, tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path / "log", {})
+    (tmp_path / "log").rmdir()
+    answer = call(build_app(load(folder), writer), "POST", "/predict", json={"rows": ROWS})
+    assert (answer.status_code, "prediction log" in answer.json()["error"]) == (503, True)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 40])
+def test_a_torn_last_record_ends_a_segment(tmp_path: Path, cut: int) -> None:
+    writer = SegmentWriter(tmp_path, {"who": 1})
+    writer.append([({"n": 1}, b"one"), ({"n": 2}, b"two" * 20)])
+    (segment,) = tmp_path.glob("*.segment")
+    whole = segment.read_bytes()
+    assert [h.get("n") for h, _ in read_segment(whole)] == [None, 1, 2]
+    assert [h.get("n") for h, _ in read_segment(whole[:-cut])] == [None, 1]
+    broken = bytearray(whole)
+    broken[-cut] ^= 1
+    assert [h.get("n") for h, _ in read_segment(bytes(broken))] == [None, 1]
+
+
+def test_injected_and_monstrous_values_are_refused(folder: Path) -> None:
+    app = build_app(load(folder))
+    for value in ("1 or 1=1", "\u202e\u0000", "x" * 2**20, {"$gt": 0}, [1], 1e309, 2**70):
+        content = json.dumps({"rows": [{**ROWS[0], "age": value}]}, allow_nan=True)
+        answer = call(app, "POST", "/predict", content=content)
+        assert answer.status_code == 422, value if not isinstance(value, str) else value[:20]
+        assert len(answer.content) < 400

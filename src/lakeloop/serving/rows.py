@@ -21,6 +21,15 @@ class InvalidRequest(Exception):  # noqa: N818 - a caller's mistake, answered wi
     """The request cannot be answered; the text names row and column and says what was expected."""
 
 
+def parse_request(body: bytes, columns: Mapping[str, str], max_rows: int = MAX_ROWS) -> list[dict[str, Any]]:
+    """Rows of a `{"rows": [{column: value}]}` body, values in Python types by column type.
+
+    Raises:
+        InvalidRequest: not JSON, other keys, no rows, too many, a missing or unknown column, a wrong type.
+    """
+    return typed_rows(counted(parse_json(body), "rows", max_rows), columns)
+
+
 def parse_json(body: bytes) -> dict[str, Any]:
     """A body that is one JSON object.
 
@@ -56,7 +65,7 @@ def typed_rows(rows: Sequence[Any], columns: Mapping[str, str]) -> list[dict[str
     """Rows with values in Python types by column type.
 
     Args:
-        rows: as JSON gives them.
+        rows: as JSON gives them; what is typed already stays as it is.
         columns: every column that a row must have -> its type; null is allowed as a value.
 
     Raises:
@@ -127,8 +136,12 @@ def _exactly(kind: type) -> Callable[[Any], Any]:
     return parse
 
 
+def _date(value: Any) -> date:
+    return value if type(value) is date else date.fromisoformat(value)
+
+
 def _timestamp(value: Any) -> datetime:
-    parsed = datetime.fromisoformat(value)
+    parsed = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
@@ -141,7 +154,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "float": _number,
     "double": _number,
     "decimal": _number,
-    "date": date.fromisoformat,
+    "date": _date,
     "timestamp": _timestamp,
     "timestamptz": _timestamp,
 }

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakeloop.serving.rows import InvalidRequest, counted, json_schema, parse_json, to_arrow, typed_rows
+from lakeloop.serving.rows import InvalidRequest, json_schema, parse_request, to_arrow, typed_rows
 
 COLUMNS = {
     "amount": "double",
@@ -40,10 +40,6 @@ def parse(rows: Any, columns: dict[str, str] = COLUMNS) -> list[dict[str, Any]]:
     return parse_request(json.dumps({"rows": rows}).encode(), columns)
 
 
-def parse_request(body: bytes, columns: dict[str, str], max_rows: int = 10_000) -> list[dict[str, Any]]:
-    return typed_rows(counted(parse_json(body), "rows", max_rows), columns)
-
-
 def test_values_arrive_in_the_types_of_the_source_table() -> None:
     table = to_arrow(parse([ROW, dict.fromkeys(COLUMNS)]), COLUMNS)
     assert table.num_rows == 2
@@ -53,6 +49,11 @@ def test_values_arrive_in_the_types_of_the_source_table() -> None:
     assert (first["day"], first["at"]) == (date(2013, 2, 28), datetime.fromisoformat(ROW["at"]))
     assert first["seen"].isoformat() == "2013-02-28T22:59:59+00:00"
     assert table.schema.field("age").type == pa.int32()
+
+
+def test_typed_rows_stay_as_they_are() -> None:
+    once = parse([ROW])
+    assert typed_rows(once, COLUMNS) == once
 
 
 @pytest.mark.parametrize(

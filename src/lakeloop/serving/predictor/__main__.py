@@ -4,49 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
-<<<<<<< HEAD
-=======
 import socket
->>>>>>> 1d7c071 (Serve predictions ten times faster: compiled features, one batch a turn, three protocols, tokens, metrics, log)
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from lakeloop.domain.errors import LakeloopError
-<<<<<<< HEAD
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
-from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
-from lakeloop.serving.listener import announce, bind, say, serve
-from lakeloop.serving.model import load
-from lakeloop.serving.model_fetch import fetch
-=======
 from lakeloop.runtime import light_xgboost
 from lakeloop.serving.listener import announce, bind, say, serve
-from lakeloop.serving.workers import Workers
->>>>>>> 1d7c071 (Serve predictions ten times faster: compiled features, one batch a turn, three protocols, tokens, metrics, log)
+from lakeloop.serving.workers import Workers, in_child
 
 
 def main() -> int:
     """Fetch, load and check the model, open the port, answer until SIGTERM; the exit code."""
     options = _options()
-    try:
-<<<<<<< HEAD
-        if options.model_uri:
-            fetch(options.model_uri, options.model_folder, os.environ.get(IDENTITY_VARIABLE, ""))
-        model = load(options.model_folder)
-        model.warm_up()
-        listener = bind(options.host, options.port)
-    except (LakeloopError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)  # noqa: T201
+    if options.model_uri and in_child(lambda: _fetch(options)):
         return 1
-    from lakeloop.serving.predictor.app import build_app
-
-    app = build_app(model)
-    announce(options.port_file, listener)
-    say(f"{model.identity.model_name} version {model.identity.version}", listener)
-    serve(app, listener, options.drain_seconds)
-=======
+    try:
         listener = bind(options.host, options.port)
     except OSError as error:
         return _fail(error)
@@ -60,6 +36,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="lakeloop-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         return Workers(options.workers, lambda told: _serve(options, listener, told)).run(ready)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from lakeloop.serving.model_fetch import fetch
+
+    try:
+        fetch(options.model_uri, options.model_folder, os.environ.get(IDENTITY_VARIABLE, ""))
+    except (LakeloopError, OSError) as error:
+        return _fail(error)
+    return 0
 
 
 def _serve(options: argparse.Namespace, listener: socket.socket, ready: Callable[[], None]) -> int:
@@ -77,26 +63,22 @@ def _serve(options: argparse.Namespace, listener: socket.socket, ready: Callable
         model.warm_up()
         identity = model.identity.model_dump(mode="json")
         folder = options.prediction_log
-        writer = SegmentWriter(folder, {"identity": identity}) if folder else None
-        app = build_app(
-            model,
-            writer,
-            log_to_disk=options.log_to_disk,
-            guards=Guards(
-                Tokens.of_environment(dict(os.environ)),
-                tracing=tracing_of(os.environ, "predictor", model.identity.version),
-            ),
+        columns = model.encoding.source_columns
+        writer = SegmentWriter(folder, {"identity": identity, "columns": columns}) if folder else None
+        guards = Guards(
+            Tokens.of_environment(dict(os.environ)),
+            tracing=tracing_of(os.environ, "predictor", model.identity.version),
         )
+        app = build_app(model, writer, log_to_disk=options.log_to_disk, guards=guards)
     except (LakeloopError, OSError, ValueError) as error:
         return _fail(error)
     if model.not_compiled:
         log("features are computed by DuckDB, which is slower", "warning", because=model.not_compiled)
     ready()
-    serve(app, listener)
+    serve(app, listener, options.drain_seconds)
     finishing = writer.close() if writer else None
     if finishing is not None:
         finishing.join()
->>>>>>> 1d7c071 (Serve predictions ten times faster: compiled features, one batch a turn, three protocols, tokens, metrics, log)
     return 0
 
 
@@ -115,9 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--port-file", type=Path, help="where to write pid and port as JSON, once it answers")
-<<<<<<< HEAD
     parser.add_argument("--drain-seconds", type=float, default=0.0, help="answer on so long after SIGTERM")
-=======
     parser.add_argument(
         "--workers", type=int, choices=range(1, 65), default=1, metavar="1-64", help="processes"
     )
@@ -125,7 +105,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--log-to-disk", action="store_true", help="answer when the disk has the log, not its cache"
     )
->>>>>>> 1d7c071 (Serve predictions ten times faster: compiled features, one batch a turn, three protocols, tokens, metrics, log)
     return parser.parse_args()
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.models import ModelRegistry, RunTracker
     from lakeloop.ports.pipelines import PipelineService
     from lakeloop.ports.recomputer import FeatureRecomputer
+    from lakeloop.ports.row_log import RowLog
     from lakeloop.ports.schedules import Schedules
     from lakeloop.ports.serving_models import ServingModels
     from lakeloop.ports.submitter import Submitter
@@ -81,6 +82,13 @@ def batch_records(settings: Settings) -> BatchRecords:
     from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
 
     return IcebergBatchRecords(settings)
+
+
+def row_log(settings: Settings) -> RowLog:
+    """Tables that grow by identified pieces: predictions, labels, scored batches."""
+    from lakeloop.adapters.iceberg.row_log import IcebergRowLog
+
+    return IcebergRowLog(settings)
 
 
 def batch_publisher(settings: Settings, tell: Callable[[str], None] = print) -> BatchPublisher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -211,3 +212,17 @@ class Settings(BaseSettings):
     def runs_folder(self) -> Path:
         """Run folders of the process runner."""
         return self.root / "runs"
+
+
+_CREDENTIALS = ("AWS_", "PYICEBERG_")
+
+
+def places_environment(settings: Settings) -> dict[str, str]:
+    """Variables with which another process of this machine finds the same catalog and files."""
+    places = {
+        "LAKELOOP_HOME": str(settings.root),
+        "LAKELOOP_CATALOG_NAME": settings.catalog_name,
+        "LAKELOOP_ICEBERG_CATALOG": json.dumps(settings.iceberg_catalog),
+        "LAKELOOP_WAREHOUSE_URI": settings.warehouse_uri,
+    }
+    return places | {k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)}

@@ -44,6 +44,7 @@ class Workers:
             os.close(reading)
             code = 1
             try:
+                _end_with_parent()
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, signal.SIG_DFL)
                 code = self._work(lambda: _tell(writing))
@@ -83,6 +84,15 @@ class Workers:
     def _reap_all(self) -> None:
         while self._pids:
             self._pids.discard(os.wait()[0])
+
+
+def _end_with_parent() -> None:
+    """SIGTERM when the parent dies, however it dies (prctl(2), PR_SET_PDEATHSIG; Linux only)."""
+    import ctypes
+
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(1, signal.SIGTERM)
 
 
 def in_child(work: Callable[[], int]) -> int:

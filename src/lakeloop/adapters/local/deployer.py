@@ -12,7 +12,7 @@ from lakeloop.adapters.local.process import wait_until
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.rollout import Candidate, Identity
 from lakeloop.domain.routes import Backend, Routes, finished, rolled_back, shifted
-from lakeloop.settings import Settings
+from lakeloop.settings import Settings, places_environment
 
 HOST = "127.0.0.1"
 SWITCH_SECONDS = 15.0
@@ -151,15 +151,22 @@ class LocalDeployer:
         if not folder.root.exists():
             return False
         with folder.changing():
-            ended = [process.stop() for process in (folder.gateway, *folder.servers())]
+            ended = [process.stop() for process in (folder.gateway, *folder.servers(), folder.shipper)]
             return any(ended)
 
     def _folder(self, endpoint: str) -> EndpointFolder:
         return EndpointFolder(self._settings.endpoints_folder, endpoint)
 
     def _run_server(self, folder: EndpointFolder, handle: str) -> int:
+        self._run_shipper(folder)
         options = ["--model-folder", str(folder.model_folder(handle)), "--host", HOST]
+        options += ["--prediction-log", str(folder.prediction_log)]
         return folder.server(handle).start("lakeloop.serving.predictor", options, self._timeout_seconds)
+
+    def _run_shipper(self, folder: EndpointFolder) -> None:
+        options = ["--folder", str(folder.prediction_log)]
+        environment = places_environment(self._settings)
+        folder.shipper.start("lakeloop.serving.prediction_log", options, self._timeout_seconds, environment)
 
     def _run_gateway(self, folder: EndpointFolder) -> int:
         running, wanted = folder.gateway.port(), self._port or folder.stable_port()

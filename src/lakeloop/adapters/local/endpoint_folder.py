@@ -22,12 +22,14 @@ LOCK_SECONDS = 120.0
 
 
 class EndpointFolder:
-    """`models/HANDLE/`, `servers/HANDLE.*`, `gateway.*`, `routes.json`, `endpoint.json` below one folder."""
+    """`models/HANDLE/`, `servers/HANDLE.*`, `gateway.*`, `shipper.*`, `prediction-log/`, routes and port below one folder."""
 
     def __init__(self, root: Path, endpoint: str) -> None:
         self.endpoint, self.root = endpoint, root / endpoint
         self.routes_file = self.root / "routes.json"
         self.gateway = ServerProcess(self.root, "gateway")
+        self.shipper = ServerProcess(self.root, "shipper")
+        self.prediction_log = self.root / "prediction-log"
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:

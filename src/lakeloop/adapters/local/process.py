@@ -34,8 +34,11 @@ _INHERITED = (
     "LD_LIBRARY_PATH",
     "PYTHONPATH",
     "VIRTUAL_ENV",
+    "LAKELOOP_SERVING_TOKEN",
+    "LAKELOOP_SERVING_TOKEN_FILE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
-"""All that a server gets of the environment: no credential of the step that started it."""
+"""All that a server gets of the environment: no credential of the step that started it, but its own token."""
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 

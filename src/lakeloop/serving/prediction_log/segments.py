@@ -39,6 +39,16 @@ def framed(header: dict[str, Any], body: bytes = b"") -> bytes:
 
 def read_segment(content: bytes) -> Iterator[Record]:
     """Records of a segment, up to the first torn frame."""
+    for header, body, _ in _frames(content):
+        yield orjson.loads(header), body
+
+
+def frames_end(content: bytes) -> int:
+    """Bytes of the whole frames at the segment's start."""
+    return max((end for _, _, end in _frames(content)), default=0)
+
+
+def _frames(content: bytes) -> Iterator[tuple[bytes, bytes, int]]:
     position = 0
     while position + _LENGTHS.size <= len(content):
         told, sent, checksum = _LENGTHS.unpack_from(content, position)
@@ -47,7 +57,7 @@ def read_segment(content: bytes) -> Iterator[Record]:
         header, body = content[middle - told : middle], content[middle:end]
         if end > len(content) or zlib.crc32(body, zlib.crc32(header)) != checksum:
             return
-        yield orjson.loads(header), body
+        yield header, body, end
         position = end
 
 

@@ -101,7 +101,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, choices=range(1, 65), default=1, metavar="1-64", help="processes"
     )
-    parser.add_argument("--prediction-log", type=Path, help="folder of the prediction log's segments")
+    parser.add_argument(
+        "--prediction-log",
+        type=Path,
+        default=os.environ.get("LAKELOOP_PREDICTION_LOG"),
+        help="folder of the prediction log's segments",
+    )
     parser.add_argument(
         "--log-to-disk", action="store_true", help="answer when the disk has the log, not its cache"
     )

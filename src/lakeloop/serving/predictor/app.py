@@ -60,7 +60,13 @@ class Predictor:
             matrix = await in_thread(self._model.matrix, rows)
         else:
             matrix = self._model.matrix(rows)
-        return matrix, await self._batcher.score(matrix, Sent(form, call.body))
+        return matrix, await self._batcher.score(matrix, Sent(form, call.body, _purpose(call)))
+
+
+def _purpose(call: Call) -> str:
+    """`proof` where the caller says that nobody acts on the answer; the log keeps it."""
+    told = next((value for name, value in call.headers if name == b"lakeloop-purpose"), b"")
+    return "proof" if told == b"proof" else ""
 
 
 def _flag(query: bytes, name: str) -> bool:

@@ -34,10 +34,12 @@ class Scored:
 
 @dataclass(slots=True, frozen=True)
 class Sent:
-    """What the caller sent, for the log: its bytes, and the form that they have."""
+    """What the caller sent, for the log: its bytes and their form; `inputs` where the bytes do not hold them."""
 
     form: Form
     body: bytes
+    purpose: str = ""
+    inputs: list[Any] | None = None
 
 
 @dataclass(slots=True)
@@ -145,7 +147,16 @@ class Batcher:
 
 
 def _record(at_us: int, scored: Scored, sent: Sent) -> Record:
-    header = {"at_us": at_us, "form": sent.form, "ids": scored.prediction_ids, "scores": scored.scores}
+    header: dict[str, Any] = {
+        "at_us": at_us,
+        "form": sent.form,
+        "ids": scored.prediction_ids,
+        "scores": scored.scores,
+    }
+    if sent.purpose:
+        header["purpose"] = sent.purpose
+    if sent.inputs is not None:
+        header["inputs"] = sent.inputs
     return header, sent.body
 
 

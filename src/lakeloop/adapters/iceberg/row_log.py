@@ -1,0 +1,122 @@
+"""Pieces of rows in Iceberg tables: looked for before they are appended, named in the snapshot's summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lakeloop.adapters.iceberg.catalog import reachable
+from lakeloop.adapters.iceberg.lake import IcebergLake
+from lakeloop.domain.errors import ConflictError
+from lakeloop.domain.snapshots import TableState, ancestry
+from lakeloop.ports.row_log import PIECE_COLUMN
+from lakeloop.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.table import Table
+
+PIECES_PROPERTY = "lakeloop.pieces"
+APPEND_ATTEMPTS = 10
+_PROPERTIES = {
+    # pyiceberg would otherwise re-append after a conflict, without looking whether the piece came meanwhile.
+    "commit.retry.num-retries": "0",
+    "commit.manifest-merge.enabled": "true",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    "write.metadata.metrics.column._piece_id": "full",
+}
+
+
+class IcebergRowLog:
+    """Implements `lakeloop.ports.row_log.RowLog`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._lake = settings, IcebergLake(settings)
+
+    def append(self, table: str, rows: pa.Table) -> tuple[str, ...]:
+        """One commit of the pieces that are new; see the port."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from pyiceberg.exceptions import CommitFailedException
+
+        pieces = rows.column(PIECE_COLUMN).unique().to_pylist()
+        for _ in range(APPEND_ATTEMPTS):
+            loaded = self._table(table, rows.schema)
+            held = self._held(table, loaded, pieces)
+            fresh = tuple(piece for piece in pieces if piece not in held)
+            if not fresh:
+                return ()
+            kept = rows.filter(pc.is_in(rows.column(PIECE_COLUMN), pa.array(fresh, pa.string())))
+            with reachable(self._settings):
+                try:
+                    # `loaded` is what was looked at: a commit by anybody else since then refuses this one.
+                    loaded.append(kept, snapshot_properties={PIECES_PROPERTY: json.dumps(fresh)})
+                except CommitFailedException:
+                    continue
+            return fresh
+        raise ConflictError(
+            f"nothing was appended: {APPEND_ATTEMPTS} times another writer was faster",
+            where=table,
+            fix="try again",
+        )
+
+    def held(self, table: str, pieces: Sequence[str]) -> frozenset[str]:
+        """Those of `pieces` that the table holds."""
+        loaded = self._lake.find(table)
+        return frozenset() if loaded is None else self._held(table, loaded, pieces)
+
+    def rows(self, table: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """All rows now; None where there is no table."""
+        import pyarrow as pa
+
+        state = self._lake.table_state(table)
+        if state is None or state.current_snapshot_id is None:
+            return None
+        return pa.Table.from_batches(list(self._lake.read_batches(table, state.current_snapshot_id, columns)))
+
+    def _held(self, table: str, loaded: Table, pieces: Sequence[str]) -> frozenset[str]:
+        current = loaded.current_snapshot()
+        if current is None:
+            return frozenset()
+        state = self._lake.table_state(table)
+        if state is not None and state.current_snapshot_id == str(current.snapshot_id):
+            named, whole = _named(state)
+            if whole or named.issuperset(pieces):
+                return frozenset(named.intersection(pieces))
+        snapshot_id = str(current.snapshot_id)
+        found = self._lake.read_batches(
+            table, snapshot_id, [PIECE_COLUMN], where={PIECE_COLUMN: list(pieces)}
+        )
+        return frozenset(p for batch in found for p in batch.column(0).unique().to_pylist())
+
+    def _table(self, table: str, schema: pa.Schema) -> Table:
+        from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
+
+        found = self._lake.find(table)
+        if found is not None:
+            return found
+        catalog, namespace = self._lake.catalog, table.rpartition(".")[0]
+        with reachable(self._settings):
+            if not catalog.namespace_exists(namespace):
+                with suppress(NamespaceAlreadyExistsError):
+                    catalog.create_namespace(namespace)
+            try:
+                return catalog.create_table(table, schema, properties=_PROPERTIES)
+            except TableAlreadyExistsError:
+                return catalog.load_table(table)
+
+
+def _named(state: TableState) -> tuple[set[str], bool]:
+    """Pieces that the retained snapshots name, and whether those are all that the table holds.
+
+    Counted by rows: after an expiry the oldest retained snapshot looks like the first one.
+    """
+    snapshots = ancestry(state).snapshots
+    texts = [s.summary.get(PIECES_PROPERTY) for s in snapshots]
+    named = {str(piece) for text in texts if text for piece in json.loads(text)}
+    added = sum(int(s.summary.get("added-records", 0)) for s in snapshots if PIECES_PROPERTY in s.summary)
+    newest = next((s for s in snapshots if s.snapshot_id == state.current_snapshot_id), None)
+    return named, newest is not None and str(added) == newest.summary.get("total-records")

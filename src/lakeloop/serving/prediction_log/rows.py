@@ -1,0 +1,81 @@
+"""Segments -> rows of the prediction table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from lakeloop.ports.row_log import PIECE_COLUMN
+from lakeloop.serving.prediction_log.segments import Record
+from lakeloop.serving.predictor.protocols import v1_rows, v2_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NAMESPACE = "predictions"
+
+
+def table_name(model_name: str) -> str:
+    """The Iceberg table of a model's predictions."""
+    return f"{NAMESPACE}.{model_name}"
+
+
+def schema() -> pa.Schema:
+    """Of the prediction table; `inputs` is JSON: columns come and go with versions. `purpose` is null for callers'."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        [
+            ("prediction_id", text),
+            ("predicted_at", pa.timestamp("us", "UTC")),
+            ("model_name", text),
+            ("model_version", text),
+            ("model_digest", text),
+            ("snapshot_id", text),
+            ("score", pa.float64()),
+            ("decision", pa.bool_()),
+            ("inputs", text),
+            ("purpose", text),
+            (PIECE_COLUMN, text),
+        ]
+    )
+
+
+def prediction_rows(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    """Rows of one segment, whose first record says who answered."""
+    who: Mapping[str, Any] = {}
+    for header, body in records:
+        if "identity" in header:
+            who = header
+            continue
+        inputs = header.get("inputs") or _inputs(header["form"], body, who["columns"])
+        for prediction_id, score, row in zip(header["ids"], header["scores"], inputs, strict=True):
+            told = {"predicted_at": header["at_us"], "purpose": header.get("purpose")}
+            yield {**told, **_row(who, prediction_id, score, row)}
+
+
+def _inputs(form: str, body: bytes, columns: Mapping[str, str]) -> list[Any]:
+    request = orjson.loads(body)
+    if form == "v1":
+        return v1_rows(request, list(columns))
+    rows: list[Any] = v2_rows(request, columns) if form == "v2" else request["rows"]
+    return rows
+
+
+def _row(who: Mapping[str, Any], prediction_id: str, score: float, row: Any) -> dict[str, Any]:
+    identity = who["identity"]
+    return {
+        "prediction_id": prediction_id,
+        "model_name": identity["model_name"],
+        "model_version": identity["version"],
+        "model_digest": identity["model_digest"],
+        "snapshot_id": identity["to_snapshot_id"],
+        "score": score,
+        "decision": score >= identity["decision_threshold"],
+        "inputs": json.dumps(row),
+        PIECE_COLUMN: who["segment"],
+    }

@@ -22,7 +22,7 @@ LOCK_SECONDS = 120.0
 
 
 class EndpointFolder:
-    """`models/HANDLE/`, `servers/HANDLE.*`, `gateway.*`, `shipper.*`, `prediction-log/`, routes and port below one folder."""
+    """`models/HANDLE/`, `servers/HANDLE.*`, `gateway.*`, `shipper.*`, the prediction log, routes and port."""
 
     def __init__(self, root: Path, endpoint: str) -> None:
         self.endpoint, self.root = endpoint, root / endpoint

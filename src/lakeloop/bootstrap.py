@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakeloop.domain.errors import UserError
 from lakeloop.domain.use_case import START_SECONDS, Deployment, Target, UseCase
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from lakeloop.adapters.cai.api import Api
     from lakeloop.ports.batch_records import BatchRecords
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from lakeloop.ports.job_board import JobBoard
     from lakeloop.ports.journal import RunJournal
     from lakeloop.ports.lake import BatchPublisher, FeatureBuilder, Lake
+    from lakeloop.ports.latest_features import LatestFeatures
     from lakeloop.ports.ledger import Ledger
     from lakeloop.ports.models import ModelRegistry, RunTracker
+    from lakeloop.ports.online_store import OnlineStore
     from lakeloop.ports.pipelines import PipelineService
     from lakeloop.ports.recomputer import FeatureRecomputer
     from lakeloop.ports.row_log import RowLog
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.serving_models import ServingModels
     from lakeloop.ports.submitter import Submitter
     from lakeloop.ports.trainer import DistributedTrainer
+    from lakeloop.publishing import FeaturePlaces
     from lakeloop.tidying import Places
 
 
@@ -89,6 +93,42 @@ def row_log(settings: Settings) -> RowLog:
     from lakeloop.adapters.iceberg.row_log import IcebergRowLog
 
     return IcebergRowLog(settings)
+
+
+def online_store(settings: Settings) -> OnlineStore:
+    """Features by entity.
+
+    Raises:
+        UserError: the URI names no store that there is.
+    """
+    uri = settings.online_store_uri
+    if uri.startswith(("redis://", "rediss://", "unix://")):
+        from lakeloop.adapters.redis.online_store import RedisOnlineStore
+
+        return RedisOnlineStore(uri)
+    if "://" in uri and not uri.startswith("file://"):
+        raise UserError(
+            f"no online store of kind {uri.partition(':')[0]!r}",
+            where="LAKELOOP_ONLINE_STORE_URI",
+            fix="use redis://host:port/db, or the path of a file",
+        )
+    from lakeloop.adapters.sqlite.online_store import SqliteOnlineStore
+
+    return SqliteOnlineStore(Path(uri.removeprefix("file://")) if uri else settings.root / "online.db")
+
+
+def latest_features() -> LatestFeatures:
+    """Each entity's latest row, in process."""
+    from lakeloop.adapters.duckdb.latest_features import DuckdbLatestFeatures
+
+    return DuckdbLatestFeatures()
+
+
+def feature_places(settings: Settings) -> FeaturePlaces:
+    """Where features come from and go to."""
+    from lakeloop.publishing import FeaturePlaces
+
+    return FeaturePlaces(lake(settings), latest_features(), online_store(settings))
 
 
 def batch_publisher(settings: Settings, tell: Callable[[str], None] = print) -> BatchPublisher:

@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     local_engine_rows: int = Field(
         default=2_000_000, description="Up to so many rows, batches and features need no JVM (engine auto)."
     )
+    online_store_uri: str = Field(
+        default="", description="redis://host:port/db, or a SQLite file. Empty: a SQLite file below home."
+    )
     mlflow_tracking_uri: str = ""
     mlflow_registry_uri: str = Field(
         default="",
@@ -224,5 +227,6 @@ def places_environment(settings: Settings) -> dict[str, str]:
         "LAKELOOP_CATALOG_NAME": settings.catalog_name,
         "LAKELOOP_ICEBERG_CATALOG": json.dumps(settings.iceberg_catalog),
         "LAKELOOP_WAREHOUSE_URI": settings.warehouse_uri,
+        "LAKELOOP_ONLINE_STORE_URI": settings.online_store_uri,
     }
     return places | {k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)}

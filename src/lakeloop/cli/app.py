@@ -14,6 +14,7 @@ from lakeloop.cli import (
     plan,
     prepare,
     promote,
+    publish_features,
     replay,
     retire,
     rollback,
@@ -68,7 +69,7 @@ def lakeloop(
 
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show, export)
-_ENDPOINT = (rollback, promote, retire, serve, stop)
+_ENDPOINT = (rollback, promote, retire, serve, publish_features, stop)
 _PLACES = (prepare, cai, spark_application, run_submission)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, *_PLACES):
     module.register(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
 from lakeloop.domain.engines import Engine
@@ -207,6 +207,19 @@ class Deployment(Frozen):
     cai: WorkbenchDeployment = WorkbenchDeployment()
 
 
+class Online(Frozen):
+    """Whose features are looked up by id; `publish_features` fills the online store with them."""
+
+    entity: tuple[str, ...] = Field(
+        min_length=1, description="Column or columns of the table that identify a customer, a device..."
+    )
+
+    @field_validator("entity", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
 class UseCase(Frozen):
     """One table, one model, one endpoint: all that lakeloop needs to know of them."""
 
@@ -226,6 +239,7 @@ class UseCase(Frozen):
     snapshots: SnapshotPolicy = SnapshotPolicy()
     spark: SparkResources = SparkResources()
     deployment: Deployment = Deployment()
+    online: Online | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -246,6 +260,7 @@ class UseCase(Frozen):
         places += [("features", c) for f in self.features for c in f.read_columns]
         places += [(f"expectations.{k}", c) for k, c in _named_in(self.expectations)]
         places += [("gate.slices", s.column) for s in self.gate.slices]
+        places += [("online.entity", c) for c in (self.online.entity if self.online else ())]
         missing = [
             f"{where}: column {c!r} is not in table.columns" for where, c in places if c not in declared
         ]

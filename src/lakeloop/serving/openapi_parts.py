@@ -13,7 +13,9 @@ ERROR = {
 _REFUSALS = {
     "400": "The caller went away.",
     "401": "No token, or a wrong one.",
+    "404": "No entity has this id.",
     "408": "The body did not arrive in time.",
+    "409": "The published features have other definitions than the model's.",
     "413": "The body is too large.",
     "422": "The request is not valid; the text names the place.",
     "500": "The server failed.",

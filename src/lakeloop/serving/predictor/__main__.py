@@ -50,13 +50,16 @@ def _fetch(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace, listener: socket.socket, ready: Callable[[], None]) -> int:
     light_xgboost.load()
+    from lakeloop.bootstrap import online_store
     from lakeloop.serving.api import Guards
     from lakeloop.serving.http import Tokens
     from lakeloop.serving.model import load
     from lakeloop.serving.prediction_log.segments import SegmentWriter
     from lakeloop.serving.predictor.app import build_app
+    from lakeloop.serving.predictor.lookup import FeatureLookup
     from lakeloop.serving.structured_log import log
     from lakeloop.serving.tracing import tracing_of
+    from lakeloop.settings import Settings
 
     try:
         model = load(options.model_folder)
@@ -69,7 +72,8 @@ def _serve(options: argparse.Namespace, listener: socket.socket, ready: Callable
             Tokens.of_environment(dict(os.environ)),
             tracing=tracing_of(os.environ, "predictor", model.identity.version),
         )
-        app = build_app(model, writer, log_to_disk=options.log_to_disk, guards=guards)
+        lookup = FeatureLookup(model, online_store(Settings())) if options.online_features else None
+        app = build_app(model, writer, log_to_disk=options.log_to_disk, guards=guards, lookup=lookup)
     except (LakeloopError, OSError, ValueError) as error:
         return _fail(error)
     if model.not_compiled:
@@ -100,6 +104,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--drain-seconds", type=float, default=0.0, help="answer on so long after SIGTERM")
     parser.add_argument(
         "--workers", type=int, choices=range(1, 65), default=1, metavar="1-64", help="processes"
+    )
+    parser.add_argument(
+        "--online-features", action="store_true", help="answer ids from LAKELOOP_ONLINE_STORE_URI, too"
     )
     parser.add_argument(
         "--prediction-log",

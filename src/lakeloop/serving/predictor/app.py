@@ -10,29 +10,35 @@ import numpy as np
 import orjson
 
 from lakeloop.serving.api import TEXT, Answer, Api, Call, Guards, Route, in_thread, json_answer
+from lakeloop.serving.http import Refused
 from lakeloop.serving.metrics import ServerMetrics
 from lakeloop.serving.model import ServedModel, xgboost_version
 from lakeloop.serving.prediction_log.segments import SegmentWriter
 from lakeloop.serving.predictor import protocols
 from lakeloop.serving.predictor.batching import ROWS_IN_LOOP, Batcher, Form, Scored, Sent
 from lakeloop.serving.predictor.explaining import MAX_EXPLAINED_ROWS, explain
+from lakeloop.serving.predictor.lookup import MAX_IDS, FeatureLookup
 from lakeloop.serving.predictor.openapi import openapi
-from lakeloop.serving.rows import InvalidRequest, counted, parse_json
+from lakeloop.serving.rows import MAX_ROWS, InvalidRequest, counted, parse_json
 
 
 class Predictor:
     """Answers for one model; the model never changes while it runs."""
 
-    def __init__(self, model: ServedModel, batcher: Batcher) -> None:
-        self._model, self._batcher = model, batcher
+    def __init__(self, model: ServedModel, batcher: Batcher, lookup: FeatureLookup | None = None) -> None:
+        self._model, self._batcher, self._lookup = model, batcher, lookup
         self._columns = model.encoding.source_columns
         self.identity = model.identity.model_copy(update={"xgboost_version": xgboost_version()})
 
     async def predict(self, call: Call) -> Answer:
-        """`{"rows": [...]}` -> scores, decisions, version, snapshot, prediction ids; `?explain=true`: TreeSHAP too."""
-        rows = counted(parse_json(call.body), "rows")
+        """Rows or ids -> scores, decisions, version, snapshot, prediction ids; `?explain=true`: TreeSHAP too."""
+        request = parse_json(call.body)
         explained = bool(call.query) and _flag(call.query, "explain")
-        matrix, scored = await self._scored(call, "rows", rows, MAX_EXPLAINED_ROWS if explained else None)
+        if "ids" in request:
+            matrix, scored = await self._scored_by_id(call, counted(request, "ids", MAX_IDS))
+        else:
+            rows = counted(request, "rows", MAX_EXPLAINED_ROWS if explained else MAX_ROWS)
+            matrix, scored = await self._scored(call, "rows", rows)
         explanation = await in_thread(explain, self._model, matrix) if explained else None
         return Answer(orjson.dumps(protocols.own_answer(self.identity, scored, explanation)))
 
@@ -48,13 +54,15 @@ class Predictor:
         _, scored = await self._scored(call, "v2", protocols.v2_rows(request, self._columns))
         return json_answer(protocols.v2_answer(request, self.identity, scored))
 
-    async def _scored(
-        self, call: Call, form: Form, rows: list[Any], most: int | None = None
-    ) -> tuple[np.ndarray[Any, Any], Scored]:
-        if most is not None and len(rows) > most:
-            raise InvalidRequest(
-                f"{len(rows)} rows are more than the {most} that are explained in one request"
-            )
+    async def _scored_by_id(self, call: Call, ids: list[Any]) -> tuple[np.ndarray[Any, Any], Scored]:
+        if self._lookup is None:
+            raise Refused(422, "this endpoint has no features to look up: send rows")
+        call.rows = len(ids)
+        matrix, inputs = await in_thread(self._lookup.matrix, ids)
+        sent = Sent("ids", b"", _purpose(call), inputs)
+        return matrix, await self._batcher.score(matrix, sent)
+
+    async def _scored(self, call: Call, form: Form, rows: list[Any]) -> tuple[np.ndarray[Any, Any], Scored]:
         call.rows = len(rows)
         if len(rows) > ROWS_IN_LOOP or self._model.compiled is None:
             matrix = await in_thread(self._model.matrix, rows)
@@ -82,19 +90,23 @@ def build_app(
     *,
     log_to_disk: bool = False,
     guards: Guards | None = None,
+    lookup: FeatureLookup | None = None,
 ) -> Api:
-    """The application of one model."""
+    """The application of one model; `lookup` where callers may send ids."""
     guards = guards or Guards()
-    predictor = Predictor(model, Batcher(model.predict, log, log_to_disk=log_to_disk))
+    predictor = Predictor(model, Batcher(model.predict, log, log_to_disk=log_to_disk), lookup)
     who = predictor.identity
     metrics = ServerMetrics(
         "predictor", {"server": "predictor", "model": who.model_name, "version": who.version}
+    )
+    document = openapi(
+        who, model.encoding.source_columns, tokens=guards.tokens.asked, by_id=lookup is not None
     )
     told = {
         "/version": who.model_dump(mode="json"),
         "/health/live": {"status": "live"},
         "/health/ready": {"status": "ready", "version": who.version},
-        "/openapi.json": openapi(who, model.encoding.source_columns, tokens=guards.tokens.asked),
+        "/openapi.json": document,
         "/v1/models": {"models": [who.model_name]},
         f"/v1/models/{who.model_name}": {"name": who.model_name, "ready": True},
         "/v2": {"name": "lakeloop", "version": _version(), "extensions": []},

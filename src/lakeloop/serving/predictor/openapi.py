@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lakeloop.domain.online import MAX_ENTITY_ID_LENGTH
 from lakeloop.domain.rollout import Identity
 from lakeloop.serving.openapi_parts import METRICS, content, document, refusals, telling
+from lakeloop.serving.predictor.lookup import MAX_IDS
 from lakeloop.serving.rows import MAX_ROWS, json_schema
 
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
-_REFUSED = ("400", "401", "408", "413", "422", "500", "503")
+_REFUSED = ("400", "401", "404", "408", "409", "413", "422", "500", "503")
 
 
-def openapi(identity: Identity, columns: Mapping[str, str], *, tokens: bool) -> dict[str, Any]:
+def openapi(identity: Identity, columns: Mapping[str, str], *, tokens: bool, by_id: bool) -> dict[str, Any]:
     """The document.
 
     Args:
         identity: of the model.
         columns: raw columns a caller sends -> their type.
         tokens: whether callers need one.
+        by_id: whether they may send ids.
     """
     name = identity.model_name
     row = json_schema(columns)["properties"]["rows"]["items"]
     v2 = f"/v2/models/{name}"
     paths = {
-        "/predict": _post("Scores of raw rows", json_schema(columns), _own(), explain=True),
-        "/predictions": _post("Scores of raw rows", json_schema(columns), _own(), explain=True),
+        "/predict": _post("Scores of raw rows, or by id", _rows_or_ids(columns, by_id), _own(), explain=True),
+        "/predictions": _post(
+            "Scores of raw rows, or by id", _rows_or_ids(columns, by_id), _own(), explain=True
+        ),
         f"/v1/models/{name}:predict": _post("KServe's v1 form", _v1(row, len(columns)), _v1_answer()),
         f"{v2}/infer": _post("Open Inference Protocol v2", _v2(columns), _v2_answer()),
         f"{v2}/versions/{identity.version}/infer": _post(
@@ -68,6 +73,14 @@ def _post(
             }
         ]
     return {"post": operation}
+
+
+def _rows_or_ids(columns: Mapping[str, str], by_id: bool) -> dict[str, Any]:
+    one = {"type": "string", "minLength": 1, "maxLength": MAX_ENTITY_ID_LENGTH}
+    ids = {"type": "array", "minItems": 1, "maxItems": MAX_IDS, "items": one}
+    asked = {"type": "object", "properties": {"ids": ids}, "required": ["ids"], "additionalProperties": False}
+    rows = json_schema(columns)
+    return {"anyOf": [rows, asked]} if by_id else rows
 
 
 def _own() -> dict[str, Any]:

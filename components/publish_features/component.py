@@ -1,0 +1,28 @@
+"""KFP specification of publish_features: signature and command line, nothing else."""
+
+from kfp import dsl
+
+from components.images import TRAIN
+
+
+@dsl.container_component
+def publish_features(
+    pipeline_run_id: str,
+    use_case: str,
+    published: dsl.Output[dsl.Artifact],
+) -> dsl.ContainerSpec:
+    """Bring the newest features of each entity into the online store, with the snapshot that they come from."""
+    return dsl.ContainerSpec(
+        image=TRAIN,
+        command=["python", "-m", "components.publish_features"],
+        args=[
+            "--pipeline-run-id",
+            pipeline_run_id,
+            "--use-case",
+            use_case,
+            "--published-path",
+            published.path,
+            "--executor-input",
+            "{{$}}",
+        ],
+    )

@@ -1,0 +1,138 @@
+"""The online store of one machine: a SQLite file in write-ahead mode, where readers and a writer never wait."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from lakeloop.domain.errors import ConflictError, LakeloopError
+from lakeloop.domain.online import EntityFeatures, OnlineVersion
+
+BUSY_SECONDS = 10.0
+ROWS_A_TRANSACTION = 10_000
+_IDS_A_QUERY = 500
+_TABLES = """
+CREATE TABLE IF NOT EXISTS current (use_case TEXT PRIMARY KEY, version TEXT, previous TEXT, document TEXT);
+CREATE TABLE IF NOT EXISTS entities (
+    use_case TEXT, version TEXT, id TEXT, document TEXT, PRIMARY KEY (use_case, version, id)
+) WITHOUT ROWID;
+"""
+
+
+class SqliteOnlineStore:
+    """Implements `lakeloop.ports.online_store.OnlineStore`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._per_thread = threading.local()
+
+    def publish(self, version: OnlineVersion, entities: Iterable[tuple[str, EntityFeatures]]) -> bool:
+        """All rows under the version's name, then one transaction that moves the pointer."""
+        with self._answering() as connection:
+            before = _version(connection, version.use_case)
+            if before == version.version:
+                return False
+            named = (version.use_case, version.version)
+            with connection:
+                connection.execute("DELETE FROM entities WHERE use_case = ? AND version = ?", named)
+            for rows in _chunks(((*named, i, e.model_dump_json()) for i, e in entities)):
+                with connection:
+                    connection.executemany("INSERT INTO entities VALUES (?, ?, ?, ?)", rows)
+            self._point(connection, version, before)
+            return True
+
+    def _point(self, connection: sqlite3.Connection, version: OnlineVersion, before: str | None) -> None:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if _version(connection, version.use_case) != before:
+                raise ConflictError(
+                    "another version was published meanwhile", where=version.use_case, fix="publish again"
+                )
+            connection.execute(
+                "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)",
+                (version.use_case, version.version, before, version.model_dump_json()),
+            )
+            connection.execute(
+                "DELETE FROM entities WHERE use_case = ? AND version NOT IN (?, ?)",
+                (version.use_case, version.version, before or ""),
+            )
+
+    def current(self, use_case: str) -> OnlineVersion | None:
+        """What is read now."""
+        with self._answering() as connection:
+            row = connection.execute(
+                "SELECT document FROM current WHERE use_case = ?", (use_case,)
+            ).fetchone()
+        return None if row is None else OnlineVersion.model_validate_json(row[0])
+
+    def get(
+        self, use_case: str, ids: Sequence[str]
+    ) -> tuple[OnlineVersion, list[EntityFeatures | None]] | None:
+        """In one read transaction: pointer and rows are of one moment."""
+        with self._answering() as connection:
+            connection.execute("BEGIN")
+            try:
+                row = connection.execute(
+                    "SELECT document FROM current WHERE use_case = ?", (use_case,)
+                ).fetchone()
+                if row is None:
+                    return None
+                version = OnlineVersion.model_validate_json(row[0])
+                found = _found(connection, version, ids)
+            finally:
+                connection.rollback()
+        return version, [EntityFeatures.model_validate_json(found[i]) if i in found else None for i in ids]
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = self._per_thread.__dict__.pop("connection", None)
+        if connection is not None:
+            connection.close()
+
+    @contextmanager
+    def _answering(self) -> Iterator[sqlite3.Connection]:
+        try:
+            if not hasattr(self._per_thread, "connection"):
+                self._per_thread.connection = self._open()
+            yield self._per_thread.connection
+        except sqlite3.Error as error:
+            raise LakeloopError(
+                f"the online store cannot be used: {error}",
+                where=str(self._path),
+                fix="see the file and its disk",
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(_TABLES)
+        return connection
+
+
+def _version(connection: sqlite3.Connection, use_case: str) -> str | None:
+    row = connection.execute("SELECT version FROM current WHERE use_case = ?", (use_case,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _found(connection: sqlite3.Connection, version: OnlineVersion, ids: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for start in range(0, len(ids), _IDS_A_QUERY):
+        some = ids[start : start + _IDS_A_QUERY]
+        marks = ", ".join("?" * len(some))
+        rows = connection.execute(
+            f"SELECT id, document FROM entities WHERE use_case = ? AND version = ? AND id IN ({marks})",  # noqa: S608
+            (version.use_case, version.version, *some),
+        )
+        found.update(rows.fetchall())
+    return found
+
+
+def _chunks(rows: Iterable[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, ROWS_A_TRANSACTION)):
+        yield chunk

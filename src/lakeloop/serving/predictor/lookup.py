@@ -1,0 +1,57 @@
+"""Ids -> what the booster sees, from the online store; refused where its definitions are not the model's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lakeloop.domain.encoding import encode
+from lakeloop.domain.online import OnlineVersion, check_entity_id
+from lakeloop.ports.online_store import OnlineStore
+from lakeloop.serving.http import Refused
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lakeloop.serving.model import ServedModel
+
+MAX_IDS = 1_000
+
+
+class FeatureLookup:
+    """The online features of a model's use case."""
+
+    def __init__(self, model: ServedModel, store: OnlineStore) -> None:
+        self._model, self._store = model, store
+
+    def matrix(self, ids: list[Any]) -> tuple[np.ndarray[Any, Any], list[Any]]:
+        """Matrix [ids, features], and what was looked up, for the log: id, features, snapshot.
+
+        Raises:
+            UserError: an id is no id.
+            Refused: 404 an unknown id; 409 features of other definitions; 503 none are published.
+            LakeloopError: the store does not answer.
+        """
+        entities = [check_entity_id(i) for i in ids]
+        answered = self._store.get(self._model.identity.model_name, entities)
+        if answered is None:
+            raise Refused(503, "no features are published yet")
+        version, found = answered
+        self._check(version)
+        unknown = [index for index, features in enumerate(found) if features is None]
+        if unknown:
+            raise Refused(404, f"no entity has id {unknown[0]} of the request, and {len(unknown) - 1} others")
+        rows = [features.features for features in found if features is not None]
+        inputs = [
+            {"id": entity, "features": row, "feature_snapshot_id": version.feature_snapshot_id}
+            for entity, row in zip(entities, rows, strict=True)
+        ]
+        return encode(rows, self._model.encoding), inputs
+
+    def _check(self, version: OnlineVersion) -> None:
+        wanted = self._model.identity.feature_hash
+        if version.feature_hash != wanted:
+            raise Refused(
+                409,
+                f"the published features have definitions {version.feature_hash}, the model was trained on {wanted}: "
+                "publish the features again, or deploy the model that was trained on them",
+            )

@@ -22,6 +22,7 @@ from lakeloop.cli import (
     run_submission,
     runs,
     schedule,
+    score_batch,
     serve,
     show,
     spark_application,
@@ -69,7 +70,7 @@ def lakeloop(
 
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show, export)
-_ENDPOINT = (rollback, promote, retire, serve, publish_features, stop)
+_ENDPOINT = (rollback, promote, retire, serve, publish_features, score_batch, stop)
 _PLACES = (prepare, cai, spark_application, run_submission)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, *_PLACES):
     module.register(app)

@@ -56,6 +56,22 @@ class Lake(Protocol):
                 whose bounds exclude all listed values are not read, so that few rows of a huge table are cheap.
         """
 
+    def read_files(
+        self,
+        table: str,
+        snapshot_id: str,
+        columns: Sequence[str] | None = None,
+        since_snapshot_id: str | None = None,
+    ) -> Iterator[tuple[str, Callable[[], Iterator[pa.RecordBatch]]]]:
+        """A snapshot's data files by path, each with its rows: the same files in the same order whenever asked.
+
+        Args:
+            table: `namespace.table`.
+            snapshot_id: the snapshot.
+            columns: only these.
+            since_snapshot_id: only files that this snapshot does not have.
+        """
+
     def difference(
         self, table: str, before: str, after: str, columns: Sequence[str] | None = None
     ) -> FileDifference:

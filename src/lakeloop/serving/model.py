@@ -23,6 +23,7 @@ from lakeloop.serving.rows import known_type, to_arrow, typed_rows
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     import xgboost
 
 
@@ -79,6 +80,14 @@ class ServedModel:
     def scores(self, rows: Sequence[Any]) -> list[float]:
         """Scores [rows] of rows as JSON gives them, in their order."""
         return self.predict(self.matrix(rows))
+
+    def scores_of_table(self, raw: pa.Table) -> list[float]:
+        """Scores [rows] of raw columns as the source table has them.
+
+        Raises:
+            UserError: a column is missing, or an expression cannot be evaluated.
+        """
+        return self.predict(encode(raw_to_features(raw, self.encoding), self.encoding))
 
     def warm_up(self) -> None:
         """Answer one row of nulls both ways: what cannot work fails before the port opens.

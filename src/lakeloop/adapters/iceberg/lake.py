@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from lakeloop.adapters.iceberg.catalog import (
     reachable,
 )
 from lakeloop.adapters.iceberg.difference import file_difference
+from lakeloop.adapters.iceberg.equality_deletes import plan_files
 from lakeloop.adapters.iceberg.metadata import local_path, read_metadata_file, table_state
-from lakeloop.adapters.iceberg.rows import listed, schema_at, select, stream
+from lakeloop.adapters.iceberg.rows import listed, schema_at, select, stream, stream_files
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN, TableState
 from lakeloop.ports.lake import FileDifference
@@ -85,6 +86,31 @@ class IcebergLake:
         selected = select(schema, columns, table)
         wanted = {**(where or {}), **({} if range_ids is None else {RANGE_ID_COLUMN: range_ids})}
         return stream(loaded, int(snapshot_id), selected, listed(loaded, schema, wanted))
+
+    def read_files(
+        self,
+        table: str,
+        snapshot_id: str,
+        columns: Sequence[str] | None = None,
+        since_snapshot_id: str | None = None,
+    ) -> Iterator[tuple[str, Callable[[], Iterator[pa.RecordBatch]]]]:
+        """A snapshot's data files, sorted by path, each with its rows.
+
+        Raises:
+            LakeloopError: no such table, snapshot or column, or the catalog does not answer.
+        """
+        from pyiceberg.expressions import AlwaysTrue
+
+        loaded, everything = self._load(table), AlwaysTrue()
+        selected = select(schema_at(loaded, snapshot_id), columns, table)
+        known: set[str] = set()
+        if since_snapshot_id is not None:
+            schema_at(loaded, since_snapshot_id)
+            before = plan_files(loaded, int(since_snapshot_id), everything)
+            known = {planned.task.file.file_path for planned in before}
+        files = {f.task.file.file_path: f for f in plan_files(loaded, int(snapshot_id), everything)}
+        for path in sorted(files.keys() - known):
+            yield path, partial(stream_files, loaded, partial(list, [files[path]]), selected, everything)
 
     def difference(
         self, table: str, before: str, after: str, columns: Sequence[str] | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.domain.errors import ConflictError, LakeloopError
@@ -80,6 +81,27 @@ class MemoryLake:
             rows = rows.filter(pc.is_in(rows[name], pa.array(list(values), type_)))
         rows = rows.select(list(columns)) if columns is not None else rows
         return _batches(rows)
+
+    def read_files(
+        self,
+        table: str,
+        snapshot_id: str,
+        columns: Sequence[str] | None = None,
+        since_snapshot_id: str | None = None,
+    ) -> Iterator[tuple[str, Callable[[], Iterator[pa.RecordBatch]]]]:
+        """One file an append."""
+        start = 0
+        known = since_snapshot_id is not None
+        for snapshot in self._states[table].snapshots:
+            rows = self._at(table, snapshot.snapshot_id)
+            added = rows.slice(start)
+            start = rows.num_rows
+            if not known:
+                part = added.select(list(columns)) if columns is not None else added
+                yield snapshot.snapshot_id, partial(_batches, part)
+            known = known and snapshot.snapshot_id != since_snapshot_id
+            if snapshot.snapshot_id == snapshot_id:
+                return
 
     def difference(
         self, table: str, before: str, after: str, columns: Sequence[str] | None = None

@@ -1,0 +1,95 @@
+"""The champion over a table's rows, by the very code that answers requests."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakeloop import bootstrap
+from lakeloop.domain.batch_scoring import Scored, ScoringJob, scoring_range
+from lakeloop.domain.errors import UserError
+from lakeloop.domain.identity import identity_of
+from lakeloop.domain.model_files import IDENTITY_FILE
+from lakeloop.domain.rollout import Registration
+from lakeloop.domain.use_case import UseCase
+from lakeloop.ports.models import ModelRegistry
+from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
+from lakeloop.scoring import BatchScoring
+from lakeloop.serving.model import ServedModel, load
+from lakeloop.settings import Settings
+
+
+@dataclass(frozen=True)
+class RowsToScore:
+    """All rows of a table, or those that a range added.
+
+    Args:
+        table: with the use case's raw columns and key; None: the use case's own.
+        from_snapshot_id: exclusive start of the range; None: all rows.
+        to_snapshot_id: end of the range; None: the newest snapshot.
+    """
+
+    table: str | None = None
+    from_snapshot_id: str | None = None
+    to_snapshot_id: str | None = None
+
+
+def score_batch(
+    settings: Settings, use_case: UseCase, wanted: RowsToScore, report: Callable[[str], None]
+) -> Scored:
+    """Score rows with the champion.
+
+    Args:
+        settings: where.
+        use_case: whose champion scores.
+        wanted: which rows.
+        report: told of the progress.
+
+    Raises:
+        UserError: no champion, no such table or snapshot, or the model looks at earlier rows.
+        LakeloopError: storage or catalog do not answer; run again, what is scored stays.
+    """
+    lake, name = bootstrap.lake(settings), wanted.table or use_case.table.name
+    state = lake.table_state(name)
+    start, end = scoring_range(state, name, wanted.from_snapshot_id, wanted.to_snapshot_id)
+    with tempfile.TemporaryDirectory(prefix="lakeloop-") as folder:
+        model = _champion(bootstrap.model_registry(settings), use_case.name, Path(folder))
+    _check_one_row_is_enough(model)
+    assert state is not None  # noqa: S101 - scoring_range refuses None
+    job = ScoringJob(
+        table=name,
+        table_uuid=state.table_uuid,
+        from_snapshot_id=start,
+        to_snapshot_id=end,
+        model_name=model.identity.model_name,
+        model_version=model.identity.version,
+        model_digest=model.identity.model_digest,
+    )
+    scoring = BatchScoring(lake, bootstrap.row_log(settings), model.scores_of_table, report)
+    return scoring.run(job, list(model.encoding.source_columns), use_case.table.key)
+
+
+def _champion(registry: ModelRegistry, name: str, folder: Path) -> ServedModel:
+    version = registry.champion(name)
+    if version is None:
+        raise UserError("there is no champion yet", where=name, fix=f"lakeloop run {name} makes one")
+    trained = registry.trained(name, version)
+    registration = Registration(
+        model_name=name, version=version, model_uri=trained.model_uri, model_digest=trained.model_digest
+    )
+    model = registry.download(name, version, folder)
+    identity = identity_of(trained, registration).model_dump_json()
+    (model / IDENTITY_FILE).write_text(identity, encoding="utf-8")
+    return load(model)
+
+
+def _check_one_row_is_enough(model: ServedModel) -> None:
+    past = model.encoding.past_columns
+    if past:
+        raise UserError(
+            f"the model looks at earlier rows ({', '.join(past)}), which a row alone does not have",
+            where=model.identity.model_name,
+            fix="publish_features computes them: ask for predictions by id",
+        )

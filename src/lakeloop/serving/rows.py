@@ -136,11 +136,13 @@ def _exactly(kind: type) -> Callable[[Any], Any]:
     return parse
 
 
-def _date(value: Any) -> date:
+def parse_date(value: Any) -> date:
+    """A day in ISO 8601, or a day."""
     return value if type(value) is date else date.fromisoformat(value)
 
 
-def _timestamp(value: Any) -> datetime:
+def parse_timestamp(value: Any) -> datetime:
+    """An instant in ISO 8601, or a datetime; without a zone, as in the table: UTC."""
     parsed = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
 
@@ -154,9 +156,9 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "float": _number,
     "double": _number,
     "decimal": _number,
-    "date": _date,
-    "timestamp": _timestamp,
-    "timestamptz": _timestamp,
+    "date": parse_date,
+    "timestamp": parse_timestamp,
+    "timestamptz": parse_timestamp,
 }
 
 

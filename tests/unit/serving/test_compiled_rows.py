@@ -15,10 +15,19 @@ from lakeloop.domain.features import EncodedFeature, FeatureEncoding
 from lakeloop.serving.compiled.row_function import RowFunction
 from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.expressions import raw_to_features
-from lakeloop.serving.rows import to_arrow
+from lakeloop.serving.rows import to_arrow, typed_rows
 from lakeloop.use_case_files import load_use_case
 
-COLUMNS = {"a": "double", "b": "double", "n": "int", "m": "long", "t": "string", "f": "boolean"}
+COLUMNS = {
+    "a": "double",
+    "b": "double",
+    "n": "int",
+    "m": "long",
+    "t": "string",
+    "f": "boolean",
+    "d": "date",
+    "at": "timestamp",
+}
 
 
 def encoding_of(*expressions: str) -> FeatureEncoding:
@@ -28,14 +37,15 @@ def encoding_of(*expressions: str) -> FeatureEncoding:
     plain = [
         EncodedFeature(name=name, type="numeric", column=name)
         for name, type_ in COLUMNS.items()
-        if type_ != "string"
+        if type_ not in {"string", "date", "timestamp"}
     ]
     kind = EncodedFeature(name="t", type="categorical", column="t", categories=("x", "y"))
     return FeatureEncoding(features=(*features, *plain, kind), source_columns=COLUMNS)
 
 
 def the_long_way(rows: list[dict[str, Any]], encoding: FeatureEncoding) -> np.ndarray[Any, Any]:
-    return encode(raw_to_features(to_arrow(rows, encoding.source_columns), encoding), encoding)
+    typed = to_arrow(typed_rows(rows, encoding.source_columns), encoding.source_columns)
+    return encode(raw_to_features(typed, encoding), encoding)
 
 
 DOUBLES = st.one_of(
@@ -52,6 +62,8 @@ ROWS = st.fixed_dictionaries(
         "m": st.none() | st.integers(-5, 5) | st.integers(-(2**63), 2**63 - 1),
         "t": st.none() | st.sampled_from(["x", "y", "it's", ""]),
         "f": st.none() | st.booleans(),
+        "d": st.none() | st.dates().map(str),
+        "at": st.none() | st.datetimes().map(lambda t: t.isoformat()),
     }
 )
 
@@ -69,7 +81,12 @@ def conditions(numbers: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 NUMBERS = st.recursive(
-    st.sampled_from(["a", "b", "n", "m", "1", "0", "2.5", "1e3", "0.1", "-3", "NULL"]),
+    st.sampled_from(
+        [
+            *("a", "b", "n", "m", "1", "0", "2.5", "1e3", "0.1", "-3", "NULL"),
+            *("year(d)", "month(at)", "day(CAST(at AS DATE))", "date_diff('day', d, CAST(at AS DATE))"),
+        ]
+    ),
     lambda inner: st.one_of(
         st.tuples(inner, st.sampled_from("+-*/%"), inner).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
         st.tuples(
@@ -103,17 +120,19 @@ def test_a_compiled_expression_has_duckdbs_value(expression: str, rows: list[dic
 @pytest.mark.parametrize("name", sorted(p.stem for p in Path("conf/use_cases").glob("*.yaml")))
 def test_every_committed_expression_is_compiled(name: str) -> None:
     use_case = load_use_case(name)
+    columns, at = use_case.table.columns, use_case.table.event_time
     features = tuple(
         EncodedFeature(
             name=f.name,
-            type="categorical" if f.column and use_case.table.columns[f.column] == "string" else "numeric",
-            column=f.column,
-            expression=f.expression,
+            type="categorical" if columns.get(f.served_column or "") == "string" else "numeric",
+            column=f.served_column,
+            expression=f.served_expression(at),
         )
         for f in use_case.features
     )
-    columns = source_columns(use_case.features, use_case.table.columns)
-    RowFunction(FeatureEncoding(features=features, source_columns=columns))
+    RowFunction(
+        FeatureEncoding(features=features, source_columns=source_columns(use_case.features, columns, at))
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +144,7 @@ def test_what_is_not_surely_the_same_is_left_to_duckdb(expression: str) -> None:
         RowFunction(encoding_of(expression))
 
 
-GOOD = {"a": 1.5, "b": 2, "n": 3, "m": None, "t": "y", "f": True}
+GOOD = {"a": 1.5, "b": 2, "n": 3, "m": None, "t": "y", "f": True, "d": None, "at": None}
 
 
 def test_rows_become_the_booster_s_matrix() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
 from lakeloop.serving.compiled.sql_to_python import LARGEST_DOUBLE, NAMES, Compiler, Kind, Undecided, Value
 from lakeloop.serving.compiled.sql_tree import NotCompilable, parse
+from lakeloop.serving.rows import parse_date, parse_timestamp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,8 @@ _KINDS: dict[str, Kind] = {
     "long": "int",
     "double": "double",
     "decimal": "double",
+    "date": "date",
+    "timestamp": "timestamp",
 }
 _RIGHT = {
     "string": "type({0}) is not str",
@@ -31,7 +34,10 @@ _RIGHT = {
     "long": "(type({0}) is not int or not -9223372036854775808 <= {0} <= 9223372036854775807)",
     "double": "type({0}) is not float",
     "decimal": "type({0}) is not float",
+    "date": "type({0}) is not str",
+    "timestamp": "type({0}) is not str",
 }
+_READ = {"date": "parse_date", "timestamp": "parse_timestamp"}
 """By type, what a value is not if it is plainly right."""
 
 
@@ -74,7 +80,11 @@ def _source(encoding: FeatureEncoding) -> tuple[str, dict[str, Any]]:
         raise NotCompilable("columns whose names differ in case only")
     kinds = {n: _KINDS[_base(t)] for n, t in encoding.source_columns.items()}
     compiler = Compiler({n.lower(): Value(columns[n], kinds[n]) for n in columns})
-    tables: dict[str, Any] = {"nan": float("nan")}
+    tables: dict[str, Any] = {
+        "nan": float("nan"),
+        "parse_date": parse_date,
+        "parse_timestamp": parse_timestamp,
+    }
     results = []
     for index, feature in enumerate(encoding.features):
         value = _feature(compiler, feature)
@@ -93,6 +103,9 @@ def _read_column(name: str, variable: str, type_: str) -> list[str]:
     except KeyError:
         raise NotCompilable(f"column {name!r} of type {type_}") from None
     lines = [f"{variable} = row[{name!r}]", f"if {wrong} and {variable} is not None:"]
+    if _base(type_) in _READ:
+        read = f"{variable} = {_READ[_base(type_)]}({variable})"
+        return [*lines, "    raise Undecided", f"if {variable} is not None:", f"    {read}"]
     if _KINDS[_base(type_)] != "double":
         return [*lines, "    raise Undecided"]
     return [
@@ -115,7 +128,7 @@ def _encoded(value: Value, feature: EncodedFeature, index: int, tables: dict[str
             raise NotCompilable(f"a category out of {value.kind}")
         tables[f"codes{index}"] = {text: float(code) for code, text in enumerate(feature.categories)}
         return f"codes{index}.get({value.code}, nan)"
-    if value.kind in {"text", "null"}:
+    if value.kind in {"text", "date", "timestamp", "null"}:
         raise NotCompilable(f"a number out of {value.kind}")
     if not value.may_be_null:
         return value.code

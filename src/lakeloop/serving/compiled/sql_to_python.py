@@ -1,7 +1,7 @@
 """Scalar SQL -> Python statements that give DuckDB's value, for single rows in a microsecond.
 
-A deliberately small language: numbers, text and booleans; arithmetic, comparisons, CASE, COALESCE, a few
-functions. Whatever is not surely the same in both (decimal arithmetic, dates, rounding) is not compiled, and a
+A deliberately small language: numbers, text, booleans, dates; arithmetic, comparisons, CASE, COALESCE, a few
+functions, days. Whatever is not surely the same in both (decimal arithmetic, times, rounding) is not compiled, and a
 value at the edge of the defined (overflow, the root of a negative number) raises `Undecided`: DuckDB decides both.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from lakeloop.serving.compiled.sql_tree import Node, NotCompilable
 
-Kind = Literal["int", "decimal", "double", "bool", "text", "null"]
+Kind = Literal["int", "decimal", "double", "bool", "text", "date", "timestamp", "null"]
 LARGEST_INT = 2**31 - 1
 LARGEST_DOUBLE = 1e300
 _DECIMAL_DIGITS = 15
@@ -103,7 +103,7 @@ def _constant(_: Compiler, node: Node) -> Value:
         return Value("(True)" if text == "true" else "(False)", "bool")
     if kind == "INTEGER" and abs(int(text)) <= LARGEST_INT:
         return Value(f"({int(text)})", "int")
-    if kind == "NULL":
+    if kind in {"NULL", "NULL_LITERAL"}:
         return Value("(None)", "null")
     return _fraction(text)
 
@@ -328,9 +328,29 @@ def _case(compiler: Compiler, node: Node) -> Value:
 def _cast(compiler: Compiler, node: Node) -> Value:
     type_name = str(node.get("type_expr", {}).get("type_name", "")).lower()
     value = compiler.compile(node["child"])
-    if type_name != "double" or node.get("try_cast"):
+    if node.get("try_cast"):
+        raise NotCompilable("a try_cast")
+    if type_name == "date" and value.kind in {"date", "timestamp"}:
+        return value if value.kind == "date" else compiler.assign(f"{value.code}.date()", "date", value)
+    if type_name != "double":
         raise NotCompilable(f"a cast to {type_name}")
     return compiler.number(value, "double")
+
+
+def _part_of_date(part: str) -> Callable[[Compiler, Sequence[Value]], Value]:
+    def apply(compiler: Compiler, values: Sequence[Value]) -> Value:
+        if values[0].kind not in {"date", "timestamp"}:
+            raise NotCompilable(f"{part}() of {values[0].kind}")
+        return compiler.assign(f"{values[0].code}.{part}", "int", values[0])
+
+    return apply
+
+
+def _days(compiler: Compiler, values: Sequence[Value]) -> Value:
+    unit, start, end = values
+    if (unit.code, start.kind, end.kind) != ("'day'", "date", "date"):
+        raise NotCompilable("date_diff() of anything but days between dates")
+    return compiler.assign(f"({end.code} - {start.code}).days", "int", start, end)
 
 
 _COMPARISONS = {
@@ -358,6 +378,9 @@ _FUNCTIONS: dict[tuple[str, int], Callable[[Compiler, Sequence[Value]], Value]] 
     ("ceil", 1): _rounded("ceil"),
     ("power", 2): _power,
     ("pow", 2): _power,
+    ("date_diff", 3): _days,
+    ("datediff", 3): _days,
+    **{(part, 1): _part_of_date(part) for part in ("year", "month", "day")},
 }
 _HANDLERS: dict[str, Callable[[Compiler, Node], Value]] = {
     "COLUMN_REF": _column,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from lakeloop.domain.base import Frozen
 from lakeloop.domain.errors import UserError
 
 MAX_ENTITY_ID_LENGTH = 256
+ENTITY_ID_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]{1,256}$"
+"""No control characters, and none that turn a text's direction: what is shown is what was sent."""
 
 
 class OnlineVersion(Frozen):
@@ -54,7 +57,7 @@ def check_entity_id(text: Any) -> str:
     Raises:
         UserError: it is no text of 1 to `MAX_ENTITY_ID_LENGTH` printable characters.
     """
-    if not isinstance(text, str) or not 0 < len(text) <= MAX_ENTITY_ID_LENGTH or not text.isprintable():
+    if not isinstance(text, str) or re.fullmatch(ENTITY_ID_PATTERN, text) is None:
         raise UserError(
             f"an id is a text of 1 to {MAX_ENTITY_ID_LENGTH} printable characters",
             where="id",

@@ -172,7 +172,8 @@ def json_schema(columns: Mapping[str, str]) -> dict[str, Any]:
     row = {
         "type": "object",
         "properties": {
-            name: {"type": [_JSON_TYPES.get(base_type(t), "string"), "null"]} for name, t in columns.items()
+            name: {"type": [_JSON_TYPES.get(base_type(t), "string"), "null"], **_LIMITS.get(base_type(t), {})}
+            for name, t in columns.items()
         },
         "required": list(columns),
         "additionalProperties": False,
@@ -186,6 +187,13 @@ def json_schema(columns: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+_LIMITS: dict[str, dict[str, Any]] = {
+    "int": {"minimum": -(2**31), "maximum": 2**31 - 1},
+    "long": {"minimum": -(2**63), "maximum": 2**63 - 1},
+    "date": {"format": "date"},
+    "timestamp": {"format": "date-time"},
+    "timestamptz": {"format": "date-time"},
+}
 _JSON_TYPES = {
     "boolean": "boolean",
     "int": "integer",

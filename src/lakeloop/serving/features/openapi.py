@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lakeloop.domain.online import MAX_ENTITY_ID_LENGTH
+from lakeloop.domain.online import ENTITY_ID_PATTERN
 from lakeloop.serving.openapi_parts import ERROR, METRICS, content, document, refusals, telling
 
-_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ENTITY_ID_LENGTH}
+_ID = {"type": "string", "pattern": ENTITY_ID_PATTERN}
 _VALUE = {"type": ["number", "string", "null"]}
 _ENTITY_PROPERTIES: dict[str, Any] = {
     "id": {"type": "string"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lakeloop.domain.online import MAX_ENTITY_ID_LENGTH
+from lakeloop.domain.online import ENTITY_ID_PATTERN
 from lakeloop.domain.rollout import Identity
 from lakeloop.serving.openapi_parts import METRICS, content, document, refusals, telling
 from lakeloop.serving.predictor.lookup import MAX_IDS
@@ -76,7 +76,7 @@ def _post(
 
 
 def _rows_or_ids(columns: Mapping[str, str], by_id: bool) -> dict[str, Any]:
-    one = {"type": "string", "minLength": 1, "maxLength": MAX_ENTITY_ID_LENGTH}
+    one = {"type": "string", "pattern": ENTITY_ID_PATTERN}
     ids = {"type": "array", "minItems": 1, "maxItems": MAX_IDS, "items": one}
     asked = {"type": "object", "properties": {"ids": ids}, "required": ["ids"], "additionalProperties": False}
     rows = json_schema(columns)

@@ -73,6 +73,11 @@ def test_an_explanation_sums_to_the_score_s_log_odds(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("query", ["explain=maybe", "explian=true", "explain=true&explain=true", "explain="])
+def test_a_parameter_that_is_none_is_refused(folder: Path, query: str) -> None:
+    assert call(build_app(load(folder)), "POST", f"/predict?{query}", json={"rows": ROWS}).status_code == 422
+
+
 def test_without_a_valid_token_only_health_and_identity_answer(folder: Path) -> None:
     app = build_app(load(folder), guards=Guards(Tokens(["old", "new"])))
     for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "old"}):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 import numpy as np
 import orjson
@@ -78,10 +78,11 @@ def _purpose(call: Call) -> str:
 
 
 def _flag(query: bytes, name: str) -> bool:
-    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name, ["false"])
-    if values[-1] not in {"true", "false"}:
-        raise InvalidRequest(f"{name} must be true or false")
-    return values[-1] == "true"
+    """The one parameter that there is; a misspelt one is refused, not passed over."""
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    if any(known != name or value not in {"true", "false"} for known, value in given) or len(given) > 1:
+        raise InvalidRequest(f"the only parameter is {name}, which is true or false")
+    return given == [(name, "true")]
 
 
 def build_app(

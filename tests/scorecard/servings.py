@@ -25,9 +25,9 @@ from tests.scorecard.world import World, variables
 REVERSED = """
 import sys
 if "lakeloop.serving.predictor" in sys.orig_argv:
-    import lakeloop.domain.encoding as encoding
-    right = encoding.encode
-    encoding.encode = lambda data, known: right(data, known)[:, ::-1].copy()
+    from lakeloop.serving.model import ServedModel
+    right = ServedModel.matrix
+    ServedModel.matrix = lambda self, rows: right(self, rows)[:, ::-1].copy()
 """
 CRASH = """
 import sys

@@ -5,33 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lakeloop.adapters.iceberg.branches import IcebergRefs
-from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.in_process import feature_builder, publisher
 from lakeloop.settings import Settings
-from tests.integration.landing import Landing, rows
+from tests.integration.landing import LakeWithoutSpark, Landing, rows
 
 
 class Killed(BaseException):
     """SIGKILL, as far as one process can play it."""
-
-
-@dataclass(frozen=True)
-class LakeWithoutSpark:
-    """Where a landing works that never asks for a session."""
-
-    settings: Settings
-    spark: None = None
-
-    @property
-    def lake(self) -> IcebergLake:
-        return IcebergLake(self.settings)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
 from lakeloop.adapters.iceberg.chosen_engine import ChosenBatchPublisher
+from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.iceberg.range_builder import RangeBuilder
 from lakeloop.adapters.in_process.feature_builder import InProcessFeatureBuilder
 from lakeloop.adapters.in_process.publisher import InProcessBatchPublisher
@@ -23,6 +24,7 @@ from lakeloop.domain.plan import Plan
 from lakeloop.domain.planner import plan_range
 from lakeloop.domain.use_case import UseCase
 from lakeloop.ports.lake import BatchPublisher
+from lakeloop.settings import Settings
 
 HEADER = "id,at,amount,kind,failed"
 
@@ -41,6 +43,18 @@ def rows(first: int, count: int, **changes: Any) -> list[str]:
         values |= changes if i == first else {}
         lines.append(",".join(str(v) for v in values.values()))
     return lines
+
+
+@dataclass(frozen=True)
+class LakeWithoutSpark:
+    """Where a landing works that never asks for a session."""
+
+    settings: Settings
+    spark: None = None
+
+    @property
+    def lake(self) -> IcebergLake:
+        return IcebergLake(self.settings)
 
 
 @dataclass

@@ -136,6 +136,30 @@ def built_ranges(state: TableState | None, feature_hash: str) -> dict[str, Built
     return {r.range_id: r for r in recorded if r.range_id not in found} | found
 
 
+def built_chain(
+    built: Mapping[str, BuiltRange], path: Sequence[str], *, strict: bool
+) -> tuple[BuiltRange, ...]:
+    """Ranges that follow each other and end on main's path, oldest first: each row of the source table once.
+
+    What was computed a second time, in other ranges, is left out; so is what main does not hold any more.
+
+    Args:
+        built: oldest first.
+        path: the source's snapshots from the one that is looked at to the oldest.
+        strict: nothing where no range ends on the path, as its snapshots may have expired; else the last built.
+    """
+    by_end = {b.to_snapshot_id: b for b in built.values()}
+    newest = next((by_end[s] for s in path if s in by_end), None)
+    if newest is None:
+        if strict or not built:
+            return ()
+        newest = list(built.values())[-1]
+    chain = [newest]
+    while (start := chain[-1].from_snapshot_id) is not None and start in by_end and len(chain) <= len(built):
+        chain.append(by_end[start])
+    return tuple(reversed(chain))
+
+
 def _built(snapshot: Snapshot, feature_hash: str) -> BuiltRange | None:
     told = snapshot.summary
     if RANGE_PROPERTY not in told or told.get(FEATURE_HASH_PROPERTY) != feature_hash:

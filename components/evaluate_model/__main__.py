@@ -2,51 +2,29 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
 
 # isort: split
-from components.evaluate_model import champion as champions
 from components.evaluate_model import core
-from components.evaluate_model.evaluation import evaluation
-from components.evaluate_model.holdout import read_holdout
 from lakeloop import bootstrap
 from lakeloop.claiming import now_ms
 from lakeloop.domain.errors import LakeloopError
-from lakeloop.domain.feature_rows import SLICE_PREFIX, FeatureRows, Floats, Indices, RowLayout
+from lakeloop.domain.feature_rows import SLICE_PREFIX
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.ledger import LedgerEvent, event_id
-from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Evaluation, Verdict
 from lakeloop.recording import record
 from lakeloop.runtime.claimant import claimant_of, recorded_by
 from lakeloop.runtime.step import Step, progress, run_step
 from lakeloop.serving.expressions import raw_to_features
+from lakeloop.side_by_side import HeldOut, Model, SameRows, held_out, read_model
 from lakeloop.training import scoring
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model folder's content."""
-
-    booster: bytes
-    encoding: FeatureEncoding
-
-
-@dataclass(frozen=True)
-class Held:
-    """Rows of the newest range, which of them are held out in their total order, and all of its labels."""
-
-    rows: FeatureRows
-    holdout: Indices
-    labels: Floats
+from lakeloop.training.curves import evaluation
 
 
 def body(step: Step) -> None:
@@ -61,53 +39,21 @@ def body(step: Step) -> None:
 def _evaluate(step: Step, trained: TrainedModel) -> tuple[Verdict, Evaluation]:
     tracker = bootstrap.run_tracker(step.settings)
     progress(f"reading the holdout of {trained.holdout_rows} rows")
-    held = _holdout(step, trained)
+    held = held_out(bootstrap.lake(step.settings), step.use_case, trained)
     with tempfile.TemporaryDirectory(prefix="lakeloop-") as scratch:
-        challenger = _model(tracker.fetch(trained, Path(scratch)))
+        challenger = read_model(tracker.fetch(trained, Path(scratch)))
     verdict, evaluated = _judge(step, trained, held, challenger)
     tracker.log_verdict(trained.mlflow_run_id, verdict)
     return verdict, evaluated
 
 
-def _holdout(step: Step, trained: TrainedModel) -> Held:
-    training_set, table = trained.lineage.training_set, step.use_case.table
-    state = bootstrap.lake(step.settings).table_state(training_set.feature_table)
-    present = {column.name for column in state.columns} if state else set()
-    slices = [SLICE_PREFIX + gate.column for gate in step.use_case.gate.slices]
-    extra = tuple(dict.fromkeys(name for name in slices if name in present))
-    layout = RowLayout((table.event_time, *table.key), step.use_case.features, extra)
-
-    def read(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        return bootstrap.lake(step.settings).read_batches(
-            training_set.feature_table,
-            training_set.feature_snapshot_id,
-            columns=columns,
-            range_ids=[training_set.newest_range_id],
-        )
-
-    fraction = step.use_case.train.holdout.fraction
-    rows, holdout, labels = read_holdout(read, layout, training_set.newest_rows, fraction)
-    if len(holdout) != trained.holdout_rows:
-        raise LakeloopError(
-            f"{len(holdout)} holdout rows, the training held out {trained.holdout_rows}",
-            where=training_set.feature_table,
-            fix="train again: the holdout must be the rows that were kept from the model",
-        )
-    return Held(rows, holdout, labels)
-
-
-def _model(folder: Path) -> Model:
-    encoding = FeatureEncoding.model_validate_json((folder / ENCODING_FILE).read_bytes())
-    return Model((folder / BOOSTER_FILE).read_bytes(), encoding)
-
-
-def _judge(step: Step, trained: TrainedModel, held: Held, challenger: Model) -> tuple[Verdict, Evaluation]:
+def _judge(step: Step, trained: TrainedModel, held: HeldOut, challenger: Model) -> tuple[Verdict, Evaluation]:
     rows, holdout = held.rows, held.holdout
     started, gate, seed = time.monotonic(), step.use_case.gate, step.use_case.train.seed
     matrix, labels = rows.encoder(challenger.encoding), rows.labels[holdout]
     progress(f"scoring the challenger on {len(holdout)} rows")
     scored = scoring.scores(challenger.booster, challenger.encoding, matrix, holdout)
-    champion = _champion(step, trained, rows, holdout, challenger.encoding)
+    champion = _champion(step, trained, held, challenger.encoding)
     if isinstance(champion, str):
         verdict = core.confirmed(gate, champion, len(holdout), int(labels.sum()))
         champion = None
@@ -133,7 +79,7 @@ def _judge(step: Step, trained: TrainedModel, held: Held, challenger: Model) -> 
 
 
 def _champion(
-    step: Step, trained: TrainedModel, rows: FeatureRows, holdout: Indices, encoding: FeatureEncoding
+    step: Step, trained: TrainedModel, held: HeldOut, encoding: FeatureEncoding
 ) -> core.ChampionScores | str | None:
     """The champion's scores; its version where it is this very training; None where there is no champion."""
     registry, name = bootstrap.model_registry(step.settings), step.use_case.name
@@ -144,47 +90,13 @@ def _champion(
         return version
     progress(f"scoring champion v{version} on the same rows")
     with tempfile.TemporaryDirectory(prefix="lakeloop-") as scratch:
-        model = _model(registry.download(name, version, Path(scratch)))
+        model = read_model(registry.download(name, version, Path(scratch)))
+    asked = SameRows(bootstrap.lake(step.settings), step.use_case.table, trained, held, encoding)
     try:
-        if champions.same_definitions(model.encoding, encoding):
-            found = scoring.scores(model.booster, model.encoding, rows.encoder(model.encoding), holdout)
-        else:
-            found = _scores_from_raw(step, trained, rows, holdout, model, encoding)
+        found = asked.scores(model, raw_to_features)
     except LakeloopError as error:
         return core.ChampionScores(version, problem=str(error))
     return core.ChampionScores(version, found)
-
-
-def _scores_from_raw(  # noqa: PLR0913, PLR0917
-    step: Step,
-    trained: TrainedModel,
-    rows: FeatureRows,
-    holdout: Indices,
-    model: Model,
-    challenger: FeatureEncoding,
-) -> core.Scoring:
-    """By the champion's own expressions, where features have been redefined since it was trained."""
-    range_, table = trained.lineage.training_set.range, step.use_case.table
-    lake, order = bootstrap.lake(step.settings), [table.event_time, *table.key]
-    state = lake.table_state(range_.table)
-    missing = champions.missing_columns(model.encoding, [c.name for c in state.columns] if state else [])
-    if missing:
-        raise LakeloopError(
-            f"its columns {', '.join(missing)} are not in the table any more",
-            where=range_.table,
-            fix="roll back, or retire the champion",
-        )
-    keys = rows.order_columns.take(holdout)
-    source = lake.read_batches(
-        range_.table,
-        range_.to_snapshot_id,
-        columns=list(dict.fromkeys([*order, *model.encoding.raw_columns])),
-        where={c: keys.column(c).unique().to_pylist() for c in order if not keys.column(c).null_count},
-    )
-    raw = champions.raw_rows(rows, holdout, order, source)
-    raw = champions.with_past(raw, rows.feature_table(holdout), model.encoding, challenger)
-    matrix = champions.raw_encoder(raw_to_features, raw, model.encoding)
-    return scoring.scores(model.booster, model.encoding, matrix, np.arange(len(holdout)))
 
 
 def _judged(step: Step, trained: TrainedModel, verdict: Verdict) -> LedgerEvent:

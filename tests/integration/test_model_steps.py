@@ -200,7 +200,7 @@ def test_a_range_too_large_to_hold_is_judged_on_the_same_rows(
     bank = Bank(tmp_path)
     training_set = bank.land(signal=1.0)
     _, whole, _ = bank.round(training_set, use_case())
-    monkeypatch.setattr("components.evaluate_model.holdout.LARGE_ROWS", 100)
+    monkeypatch.setattr("lakeloop.training.holdout.LARGE_ROWS", 100)
     _, streamed, _ = bank.round(training_set, use_case())
     timing = {"scoring_seconds"}
     assert streamed.model_dump(exclude=timing) == whole.model_dump(exclude=timing)

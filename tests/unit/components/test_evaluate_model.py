@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluate_model import champion as champions
 from components.evaluate_model.core import ChampionScores, Holdout, confirmed, label_rate_checks, verdict
-from components.evaluate_model.evaluation import evaluation
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_rows import FeatureRows
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
 from lakeloop.domain.use_case import Bounds, Gate
 from lakeloop.domain.verdict import Check, Verdict
+from lakeloop.training import earlier_model as champions
+from lakeloop.training.curves import evaluation
 
 Scores = np.ndarray[Any, Any]
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluate_model import holdout
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.feature_rows import LABEL_COLUMN, RowLayout
 from lakeloop.domain.features import FeatureSpec
+from lakeloop.training import holdout
 
 LAYOUT = RowLayout(("at", "id"), (FeatureSpec(name="amount"),))
 ROWS = st.lists(

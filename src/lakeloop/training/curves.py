@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from components.evaluate_model.core import Scoring
 from lakeloop.domain.metrics import calibration_curve, precision_recall_curve, roc_curve, score_histogram
 from lakeloop.domain.verdict import Evaluation
+
+Scoring = np.ndarray[tuple[int], np.dtype[Any]]
 
 
 def evaluation(

@@ -168,7 +168,8 @@ def test_the_first_version_comes_out_identical_a_second_time(loop: Loop, first: 
         assert replayed["booster_sha256"]["now"] == first["training"]["booster_sha256"]
         assert replayed["rows"] == int(ROWS)
     unknown = loop.json("replay", use_case, "9", code=2)
-    assert "no version 9" in unknown["error"]
+    assert "no version 9" in unknown["error"]["problem"]
+    assert unknown["error"]["exit_code"] == 2
 
 
 def test_a_poisoned_batch_never_becomes_visible_and_is_kept(loop: Loop, second: Any) -> None:

@@ -5,6 +5,23 @@ import sys
 
 def main() -> None:
     """Entry point of the console script."""
+    from lakeloop.cli import failing
+
+    if not failing.json_wanted(sys.argv[1:]):
+        _run()
+        return
+    try:
+        _run()
+    except SystemExit as left:
+        if left.code:
+            failing.tell_failure(left.__cause__ or left)
+        raise
+    except Exception as error:
+        failing.tell_failure(error)
+        raise
+
+
+def _run() -> None:
     from lakeloop.cli.app import app
     from lakeloop.domain.errors import LakeloopError
     from lakeloop.mounts import provide_mounted_variables
@@ -14,7 +31,7 @@ def main() -> None:
         app()
     except LakeloopError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
+        raise SystemExit(error.exit_code) from error
 
 
 __all__ = ["main"]

@@ -112,8 +112,8 @@ def _tell(
     if as_json:
         head = {"run_id": run.run_id, "name": run.name, "state": run.state, "exit_code": code}
         failed = [{"step": step, "error": error} for step, error in failures(followed, documents)]
-        link = service.link(run.run_id)
-        output.as_json({**head, "link": link, "tasks": task_documents(run), "failures": failed, **documents})
+        told = {"link": service.link(run.run_id), "tasks": task_documents(run), "failures": failed}
+        output.as_json({**head, **_error(failed, run.state, code), **told, **documents})
         return code
     output.data(f"\n{run.name}: run {run.run_id} {run.state}")
     for line in [
@@ -123,6 +123,15 @@ def _tell(
     ]:
         output.data(line)
     return code
+
+
+def _error(failed: list[dict[str, str]], state: str, code: int) -> dict[str, Any]:
+    from lakeloop.cli.failing import error_document
+
+    if code == 0:
+        return {}
+    problem = "; ".join(one["error"] for one in failed) or f"the run was {state}"
+    return error_document(problem, where=", ".join(one["step"] for one in failed), exit_code=code)
 
 
 def _failure_lines(followed: Followed, documents: dict[str, Any]) -> list[str]:

@@ -10,16 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+_printed: list[bool] = []
+
 
 def data(text: str) -> None:
     """A line of the answer."""
+    _printed.append(True)
     print(text)  # noqa: T201
+
+
+def answered() -> bool:
+    """Whether some of the answer is on stdout already."""
+    return bool(_printed)
 
 
 def as_json(value: Any) -> None:
     """The answer as one JSON document, and nothing else on stdout."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    data(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def say(text: str) -> None:

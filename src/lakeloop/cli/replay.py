@@ -48,6 +48,7 @@ def replay(
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
     from lakeloop import bootstrap
     from lakeloop.cli import output
+    from lakeloop.cli.failing import failed_run
     from lakeloop.domain.errors import UserError
     from lakeloop.domain.replay import Replay
     from lakeloop.settings import Settings
@@ -57,18 +58,20 @@ def replay(
         raise UserError(f"{source!r} is nothing to replay from", where="--from", fix="use source or features")
     loaded, settings = load_use_case(use_case), Settings()
     arguments = {"use_case": loaded.model_dump_json(), "version": version, "source": source}
-    result = _run(settings, arguments, f"{output.program()} replay {use_case} {version}")
+    again = f"{output.program()} replay {use_case} {version}"
+    result = _run(settings, arguments, again)
     document = bootstrap.journal(settings).documents(result.run_id).get("replay")
+    code = _exit_code(result)
+    error = failed_run(result, code, f"{again}, when that is mended")
     if json:
-        output.as_json(
-            {"run_id": result.run_id, "exit_code": _exit_code(result), **(document or _failure(result))}
-        )
+        output.as_json({"run_id": result.run_id, "exit_code": code, **error, **(document or {})})
     elif document is not None:
         for line in replay_lines(Replay.model_validate(document)):
             output.data(line)
     else:
-        output.data(f"{loaded.name}: version {version} was not replayed: {_failure(result)['error']}")
-    raise typer.Exit(_exit_code(result))
+        problem = error["error"]["problem"] if error else result.state
+        output.data(f"{loaded.name}: version {version} was not replayed: {problem}")
+    raise typer.Exit(code)
 
 
 def _run(settings: Settings, arguments: dict[str, str], again: str) -> RunResult:
@@ -92,11 +95,6 @@ def _exit_code(result: RunResult) -> int:
     own = [task.exit_code for task in result.tasks.values() if task.state == "failed"]
     named = [code for code in own if code in NAMED_CODES]
     return named[0] if result.exit_code == 1 and named else result.exit_code
-
-
-def _failure(result: RunResult) -> dict[str, str]:
-    said = [str(task.error) for task in result.tasks.values() if task.state == "failed"]
-    return {"error": "; ".join(said) or result.state}
 
 
 def replay_lines(found: Replay) -> list[str]:

@@ -12,7 +12,7 @@ from lakeloop.cli.options import Json, UseCaseArgument
 if TYPE_CHECKING:
     from lakeloop.domain.batch import BatchOptions
     from lakeloop.domain.use_case import UseCase
-    from lakeloop.runners.process import RunOptions, RunResult
+    from lakeloop.runners.process import RunOptions, RunResult, TaskResult
     from lakeloop.settings import Settings
 
 BAD_INPUT = 2
@@ -171,22 +171,33 @@ def _tell(use_case: str, settings: Settings, result: RunResult, *, as_json: bool
     if report.is_file():
         documents = {**documents, "report": {"path": str(report)}}
     if as_json:
-        output.as_json(_result_document(result, documents))
+        output.as_json(_result_document(use_case, result, documents))
         return
     output.data(f"\n{use_case}: run {result.run_id} {result.state}")
     for line in [*summary_lines(documents), *_failures(result), *_next(use_case, result, documents)]:
         output.data(line)
 
 
-def _result_document(result: RunResult, documents: dict[str, Any]) -> dict[str, Any]:
-    tasks = {path: {"state": task.state, "seconds": task.seconds} for path, task in result.tasks.items()}
+def _result_document(use_case: str, result: RunResult, documents: dict[str, Any]) -> dict[str, Any]:
+    from lakeloop.cli.failing import failed_run
+    from lakeloop.cli.output import program
+
+    code = exit_code(result)
+    again = f"{program()} run {use_case}"
+    fix = f"correct it, then: {again}" if code == BAD_INPUT else f"{again} --resume {result.run_id}"
     return {
         "run_id": result.run_id,
         "state": result.state,
-        "exit_code": exit_code(result),
-        "tasks": tasks,
+        "exit_code": code,
+        **failed_run(result, code, fix),
+        "tasks": {path: _task_document(task) for path, task in result.tasks.items()},
         **documents,
     }
+
+
+def _task_document(task: TaskResult) -> dict[str, Any]:
+    told = {"state": task.state, "seconds": task.seconds}
+    return {**told, "error": task.error, "log": str(task.log_path)} if task.state == "failed" else told
 
 
 def _failures(result: RunResult) -> list[str]:

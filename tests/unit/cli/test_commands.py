@@ -9,6 +9,8 @@ import pytest
 
 from lakeloop import __version__
 from lakeloop.cli import main
+from lakeloop.cli.failing import failed_run
+from lakeloop.runners.process import RunResult, TaskResult
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = (
@@ -38,6 +40,7 @@ class Command:
 @pytest.fixture
 def lakeloop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("lakeloop.cli.output._printed", [])
     monkeypatch.setenv("LAKELOOP_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "100")
     return Command(tmp_path / "home", monkeypatch, capsys)
@@ -106,6 +109,79 @@ def test_bad_input_leaves_with_2_one_error_and_nothing_written(
     assert (code, out) == (2, "")
     assert expected in err
     assert not lakeloop.home.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem", "where"),
+    [
+        (("validate", "nowhere"), "no use case 'nowhere'", ""),
+        (("plan", "bad.yaml"), "no such file", "bad.yaml"),
+        (("status", "nowhere"), "no use case", ""),
+        (("history", "nowhere"), "no use case", ""),
+        (("tidy", "nowhere"), "no use case", ""),
+        (("show", "nowhere.table"), "no table nowhere.table", ""),
+        (("export", "nowhere"), "no use case", ""),
+        (("trigger", "nowhere", "--once"), "no use case", ""),
+        (("replay", "card_fraud", "1", "--from", "nothing"), "nothing to replay from", "--from"),
+        (("run", "card_fraud", "--plant", "nulls:age=3"), "not a fraction", "nulls:age=3"),
+        (("run", "card_fraud", "--rows", "0"), "--rows", "lakeloop run"),
+        (("rollback", "card_fraud"), "--reason", "lakeloop rollback"),
+        (("rollback", "card_fraud", "--reason", "x"), "nothing has been promoted yet", ""),
+        (("promote", "card_fraud", "1", "--reason", "x"), "nothing has been trained yet", ""),
+        (("retire", "card_fraud", "1", "--reason", " "), "the reason is empty", "--reason"),
+        (("why", "card_fraud", "1"), "no version 1", ""),
+        (("what-served", "card_fraud", "--at", "someday"), "someday", ""),
+        (("score-batch", "nowhere"), "no use case", ""),
+        (("publish-features", "nowhere"), "no use case", ""),
+        (("cai", "status", "nowhere"), "", ""),
+        (("schedule", "list", "--nonsense"), "--nonsense", "lakeloop schedule list"),
+        (("submit", "nowhere"), "no use case", ""),
+    ],
+)
+def test_a_failure_with_json_is_one_json_document_and_the_message_stays(
+    words: tuple[str, ...], problem: str, where: str, lakeloop: Command
+) -> None:
+    code, out, err = lakeloop(*words, "--json")
+    error = json.loads(out)["error"]
+    assert set(error) == {"problem", "where", "fix", "exit_code"}
+    assert (error["exit_code"], code) == (code, 2)
+    assert problem in error["problem"]
+    assert where in error["where"]
+    assert error["problem"].splitlines()[0] in err
+    assert not lakeloop.home.exists()
+
+
+def test_what_nobody_foresaw_is_a_json_document_too(
+    lakeloop: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: str) -> None:
+        raise ZeroDivisionError("by hand")
+
+    monkeypatch.setattr("lakeloop.use_case_files.load_use_case", broken)
+    monkeypatch.setattr(sys, "argv", ["lakeloop", "validate", "card_fraud", "--json"])
+    with pytest.raises(ZeroDivisionError):
+        main()
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["problem"], error["exit_code"]) == ("ZeroDivisionError: by hand", 1)
+
+
+def test_a_failed_step_is_the_error_of_the_run() -> None:
+    failed = TaskResult(state="failed", error="no column 'age' -> add it", exit_code=2)
+    result = RunResult(
+        run_id="r1",
+        state="failed",
+        exit_code=1,
+        run_dir=Path("r1"),
+        tasks={"loop/ingest-batch": failed, "loop/train-model": TaskResult(state="not_run")},
+    )
+    error = failed_run(result, 2, "correct it")["error"]
+    assert error == {
+        "problem": "no column 'age' -> add it",
+        "where": "ingest-batch",
+        "fix": "correct it",
+        "exit_code": 2,
+    }
+    assert failed_run(result, 0, "") == {}
 
 
 def test_a_glob_without_files_leaves_with_2_before_anything_is_written(

@@ -71,6 +71,14 @@ def test_a_forked_step_has_its_own_arguments_environment_folder_group_and_exit_c
     assert told["parent"] != os.getpid(), "it was not forked from the warm interpreter"
 
 
+def test_the_interpreter_says_nothing_but_what_is_missing(
+    capfd: pytest.CaptureFixture[str], warm: WarmInterpreter
+) -> None:
+    assert warm.ready
+    said = capfd.readouterr().err.splitlines()
+    assert [line.split(":")[1].strip() for line in said] == ["no_such_module is not here"]
+
+
 def test_a_forked_step_is_stopped_at_its_time_limit(warm: WarmInterpreter, tmp_path: Path) -> None:
     ended, _ = run(warm, tmp_path, "0", "--wait")
     assert ended.why == "timed_out"

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from lakeloop.runners.process.tickets import take, ticket_path
-from lakeloop.runners.process.zygote import LATER
 
 START_TIMEOUT_SECONDS = 10.0
+
+# Between the modules imported at once and those imported later. The interpreter takes it from here: a program that
+# its own package has imported before it starts makes Python warn.
+LATER = "--"
 
 
 # Read by the interpreter, the loader or OpenMP when a process starts: a fork cannot have other ones.

@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from lakeloop.runners.process.tickets import take
+from lakeloop.runners.process.warm import LATER
 
-LATER = "--"
 IDLE_SECONDS = 0.3
 
 

@@ -19,6 +19,7 @@ from lakeloop.domain.synthetic import (
     Normal,
     Uniform,
 )
+from lakeloop.generation.beta_quantile import beta_quantiles
 from lakeloop.generation.streams import Floats
 
 _BELOW_ONE = 1.0 - 2.0**-53
@@ -56,8 +57,7 @@ def _exponential(column: Exponential, scores: Floats) -> Floats:
 
 
 def _beta(column: Beta, scores: Floats) -> Floats:
-    share = special.betaincinv(column.a, column.b, probability(scores))
-    return np.asarray(column.low + (column.high - column.low) * share)
+    return column.low + (column.high - column.low) * beta_quantiles(column.a, column.b, scores)
 
 
 def _integer(column: Integer, scores: Floats) -> npt.NDArray[np.int64]:

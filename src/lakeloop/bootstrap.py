@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lakeloop.adapters.cai.api import Api
+    from lakeloop.adapters.iceberg.prediction_metrics import LoggedPredictionMetrics
     from lakeloop.ports.batch_records import BatchRecords
     from lakeloop.ports.comparison import RowComparer
     from lakeloop.ports.deployer import Deployer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.models import ModelRegistry, RunTracker
     from lakeloop.ports.online_store import OnlineStore
     from lakeloop.ports.pipelines import PipelineService
+    from lakeloop.ports.prediction_metrics import PredictionMetrics
     from lakeloop.ports.recomputer import FeatureRecomputer
     from lakeloop.ports.row_log import RowLog
     from lakeloop.ports.schedules import Schedules
@@ -93,6 +95,28 @@ def row_log(settings: Settings) -> RowLog:
     from lakeloop.adapters.iceberg.row_log import IcebergRowLog
 
     return IcebergRowLog(settings)
+
+
+def logged_predictions(settings: Settings, use_case: UseCase) -> LoggedPredictionMetrics:
+    """The use case's prediction log, with what came true."""
+    from lakeloop.adapters.iceberg.prediction_metrics import LoggedPredictionMetrics
+
+    return LoggedPredictionMetrics(row_log(settings), use_case.name)
+
+
+def workbench_predictions(use_case: UseCase, tell: Callable[[str], None] = _untold) -> PredictionMetrics:
+    """What the workbench tracked beside the use case's models.
+
+    Raises:
+        UserError: the environment names no workbench.
+    """
+    from lakeloop.adapters.cai.blue_green import COLOURS
+    from lakeloop.adapters.cai.metrics import CaiPredictionMetrics
+
+    name = use_case.endpoint
+    blue_green = use_case.deployment.cai.strategy == "blue_green"
+    names = [f"{name}-{colour}" for colour in COLOURS] if blue_green else [name]
+    return CaiPredictionMetrics(workbench_api(tell), names)
 
 
 def online_store(settings: Settings) -> OnlineStore:

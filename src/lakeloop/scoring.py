@@ -9,8 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from lakeloop.domain.batch_scoring import Scored, ScoringJob
+from lakeloop.domain.prediction_table import PIECE_COLUMN
 from lakeloop.ports.lake import Lake
-from lakeloop.ports.row_log import PIECE_COLUMN, RowLog
+from lakeloop.ports.row_log import RowLog
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,7 +20,7 @@ import pytest
 from lakeloop.adapters.iceberg.row_log import IcebergRowLog
 from lakeloop.adapters.local.process import wait_until
 from lakeloop.adapters.memory.row_log import MemoryRowLog
-from lakeloop.serving.prediction_log.rows import table_name
+from lakeloop.domain.prediction_table import table_name
 from lakeloop.serving.prediction_log.segments import SegmentWriter
 from lakeloop.serving.prediction_log.shipping import ship
 from lakeloop.settings import Settings

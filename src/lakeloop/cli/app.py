@@ -7,6 +7,7 @@ import typer
 from lakeloop import __version__
 from lakeloop.cli import (
     cai,
+    check_drift,
     export,
     history,
     init,
@@ -29,6 +30,7 @@ from lakeloop.cli import (
     status,
     stop,
     submit,
+    tell_truths,
     tidy,
     trigger,
     validate,
@@ -70,7 +72,7 @@ def lakeloop(
 
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
 _RECORD = (history, what_served, why, replay, show, export)
-_ENDPOINT = (rollback, promote, retire, serve, publish_features, score_batch, stop)
+_ENDPOINT = (rollback, promote, retire, serve, publish_features, score_batch, check_drift, tell_truths, stop)
 _PLACES = (prepare, cai, spark_application, run_submission)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, *_PLACES):
     module.register(app)

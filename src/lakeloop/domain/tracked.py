@@ -19,6 +19,11 @@ class TrackedPrediction(Frozen):
     score: float
     model_version: str
     snapshot_id: str
+    model_digest: str = ""
+    decision: bool | None = None
+    purpose: str = Field(
+        default="", description="Empty for callers' predictions; `proof` for those of a rollout."
+    )
     row: str = Field(default="", description="The raw row as JSON text, where it was sent so.")
     truth: bool | None = Field(default=None, description="What came true; None while it is not known.")
 
@@ -36,6 +41,7 @@ def tracked_predictions(records: Iterable[Mapping[str, Any]]) -> tuple[TrackedPr
         if not record.get("predictionUuid") or not isinstance(scores, list) or not isinstance(ids, list):
             continue
         rows, truths = metrics.get("rows") or [], metrics.get("truths") or {}
+        threshold = metrics.get("decision_threshold")
         found += [
             TrackedPrediction(
                 prediction_id=str(id_),
@@ -44,6 +50,9 @@ def tracked_predictions(records: Iterable[Mapping[str, Any]]) -> tuple[TrackedPr
                 score=float(score),
                 model_version=str(metrics.get("model_version", "")),
                 snapshot_id=str(metrics.get("snapshot_id", "")),
+                model_digest=str(metrics.get("model_digest", "")),
+                decision=None if threshold is None else float(score) >= float(threshold),
+                purpose=str(metrics.get("purpose") or ""),
                 row=rows[n] if n < len(rows) and isinstance(rows[n], str) else "",
                 truth=truths.get(str(id_)),
             )
@@ -89,3 +98,14 @@ def truths_by_request(
         if prediction.prediction_id in truths and truths[prediction.prediction_id] != prediction.truth:
             new.add(prediction.request_id)
     return {request: known[request] for request in sorted(new)}
+
+
+def aggregates(records: Iterable[Mapping[str, Any]]) -> dict[tuple[int, int], dict[str, float]]:
+    """Metrics of whole spans (start, end in milliseconds) among the platform's records; of several, the last."""
+    found: dict[tuple[int, int], dict[str, float]] = {}
+    for record in records:
+        metrics, start, end = (record.get(k) for k in ("metrics", "startTimeStampMs", "endTimeStampMs"))
+        if not record.get("predictionUuid") and isinstance(metrics, Mapping) and start is not None:
+            numbers = {k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
+            found[int(start), int(end or 0)] = numbers
+    return found

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
+from lakeloop.domain.drift_policy import DriftPolicy
 from lakeloop.domain.engines import Engine
 from lakeloop.domain.features import FeatureSpec, named_features
 from lakeloop.domain.model_pods import ModelPods
@@ -240,6 +241,7 @@ class UseCase(Frozen):
     spark: SparkResources = SparkResources()
     deployment: Deployment = Deployment()
     online: Online | None = None
+    drift: DriftPolicy = DriftPolicy()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -298,9 +300,9 @@ class UseCase(Frozen):
 def recorded_digest(document: Mapping[str, Any]) -> str:
     """Lower-case hex SHA-256 of all of a use case, as JSON values, that can show in a model.
 
-    The engine that computes it cannot show.
+    The engine that computes it, and how its predictions are watched, cannot show.
     """
-    return sha256_hex(canonical_json({k: v for k, v in document.items() if k != "engine"}))
+    return sha256_hex(canonical_json({k: v for k, v in document.items() if k not in {"engine", "drift"}}))
 
 
 def _named_in(expectations: Expectations) -> list[tuple[str, str]]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PIECE_COLUMN = "_piece_id"
+
+@dataclass(frozen=True)
+class Between:
+    """Rows whose instant in `column` is from `start` on and before `end`; both with a time zone."""
+
+    column: str
+    start: datetime
+    end: datetime
 
 
 class RowLog(Protocol):
@@ -29,5 +38,7 @@ class RowLog(Protocol):
     def held(self, table: str, pieces: Sequence[str]) -> frozenset[str]:
         """Those of `pieces` that the table holds."""
 
-    def rows(self, table: str, columns: Sequence[str] | None = None) -> pa.Table | None:
-        """All rows now; None where there is no table."""
+    def rows(
+        self, table: str, columns: Sequence[str] | None = None, between: Between | None = None
+    ) -> pa.Table | None:
+        """Rows now, all of them or of a span of time; None where there is no table."""

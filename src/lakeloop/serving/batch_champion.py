@@ -13,6 +13,7 @@ from lakeloop.domain.errors import UserError
 from lakeloop.domain.identity import identity_of
 from lakeloop.domain.model_files import IDENTITY_FILE
 from lakeloop.domain.rollout import Registration
+from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.use_case import UseCase
 from lakeloop.ports.models import ModelRegistry
 from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
@@ -55,7 +56,7 @@ def score_batch(
     state = lake.table_state(name)
     start, end = scoring_range(state, name, wanted.from_snapshot_id, wanted.to_snapshot_id)
     with tempfile.TemporaryDirectory(prefix="lakeloop-") as folder:
-        model = _champion(bootstrap.model_registry(settings), use_case.name, Path(folder))
+        model, _ = champion_of(bootstrap.model_registry(settings), use_case.name, Path(folder))
     _check_one_row_is_enough(model)
     assert state is not None  # noqa: S101 - scoring_range refuses None
     job = ScoringJob(
@@ -71,7 +72,12 @@ def score_batch(
     return scoring.run(job, list(model.encoding.source_columns), use_case.table.key)
 
 
-def _champion(registry: ModelRegistry, name: str, folder: Path) -> ServedModel:
+def champion_of(registry: ModelRegistry, name: str, folder: Path) -> tuple[ServedModel, TrainedModel]:
+    """The champion, loaded as a server loads it, and its training.
+
+    Raises:
+        UserError: there is no champion.
+    """
     version = registry.champion(name)
     if version is None:
         raise UserError("there is no champion yet", where=name, fix=f"lakeloop run {name} makes one")
@@ -82,7 +88,7 @@ def _champion(registry: ModelRegistry, name: str, folder: Path) -> ServedModel:
     model = registry.download(name, version, folder)
     identity = identity_of(trained, registration).model_dump_json()
     (model / IDENTITY_FILE).write_text(identity, encoding="utf-8")
-    return load(model)
+    return load(model), trained
 
 
 def _check_one_row_is_enough(model: ServedModel) -> None:

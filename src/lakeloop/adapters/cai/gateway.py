@@ -11,6 +11,7 @@ import httpx
 from pydantic import ValidationError
 
 from lakeloop.adapters.cai.connection import Connection
+from lakeloop.adapters.local.client import PURPOSE_HEADER
 from lakeloop.adapters.local.endpoint_folder import EndpointFolder
 from lakeloop.adapters.local.process import wait_until
 from lakeloop.domain.canary import Traffic
@@ -139,6 +140,7 @@ class EndpointGateway:
     def _send(self, method: str, path: str, body: Any = None) -> httpx.Response:
         # The platform asks an Application's callers for a key, too.
         headers = {"authorization": f"Bearer {self._where.model_key}"} if self._application else {}
+        headers[PURPOSE_HEADER] = "proof"
         loopback = not self._application or "://127.0.0.1" in self._application
         with httpx.Client(trust_env=not loopback, timeout=60.0, verify=not loopback) as client:
             return client.request(method, f"{self.url}{path}", json=body, headers=headers)

@@ -19,7 +19,7 @@ from lakeloop.adapters.cai.patience import Patience
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.rollout import Identity
 
-ROW, VERSION = "lakeloop_row", "version"
+ROW, PROOF_ROW, VERSION = "lakeloop_row", "lakeloop_proof_row", "version"
 """As in lakeloop.serving.workbench."""
 ROWS_PER_REQUEST = 500
 LOCAL_SECONDS = 120.0
@@ -39,7 +39,7 @@ class NotAnsweredError(LakeloopError):
 
 
 class ModelService:
-    """All models of the workbench answer on one URL; the access key says which is meant."""
+    """What deployers ask of models: all answer on one URL, the access key says which is meant."""
 
     def __init__(self, where: Connection, patience: Patience) -> None:
         self._where, self._patience = where, patience
@@ -94,7 +94,7 @@ class ModelService:
         raise AssertionError
 
     def _once(self, access_key: str, data: list[list[str]]) -> list[dict[str, Any]]:
-        body = {"accessKey": access_key, "request": request_of(data)}
+        body = {"accessKey": access_key, "request": request_of(data, proof=True)}
         headers = {"authorization": f"Bearer {self._where.model_key}"}
         try:
             answer = self._client.post(self.url, json=body, headers=headers)
@@ -118,9 +118,9 @@ def rows_data(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     return [[json.dumps(row)] for row in rows]
 
 
-def request_of(data: list[list[str]]) -> dict[str, Any]:
-    """A model's request."""
-    return {"dataframe_split": {"columns": [ROW], "data": data}}
+def request_of(data: list[list[str]], *, proof: bool = False) -> dict[str, Any]:
+    """A model's request; `proof` where no caller wants the answer."""
+    return {"dataframe_split": {"columns": [PROOF_ROW if proof else ROW], "data": data}}
 
 
 def records_of(content: Any, where: str) -> list[dict[str, Any]]:

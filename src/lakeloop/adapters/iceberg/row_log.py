@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.iceberg.catalog import reachable
 from lakeloop.adapters.iceberg.lake import IcebergLake
+from lakeloop.adapters.iceberg.rows import schema_at, select, stream
 from lakeloop.domain.errors import ConflictError
+from lakeloop.domain.prediction_table import PIECE_COLUMN
 from lakeloop.domain.snapshots import TableState, ancestry
-from lakeloop.ports.row_log import PIECE_COLUMN
+from lakeloop.ports.row_log import Between
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 PIECES_PROPERTY = "lakeloop.pieces"
 APPEND_ATTEMPTS = 10
+MOST_NAMED = 500
+"""More pieces of one commit are not named in its snapshot's summary, which stays small: the rows tell them."""
 _PROPERTIES = {
     # pyiceberg would otherwise re-append after a conflict, without looking whether the piece came meanwhile.
     "commit.retry.num-retries": "0",
@@ -53,7 +57,7 @@ class IcebergRowLog:
             with reachable(self._settings):
                 try:
                     # `loaded` is what was looked at: a commit by anybody else since then refuses this one.
-                    loaded.append(kept, snapshot_properties={PIECES_PROPERTY: json.dumps(fresh)})
+                    loaded.append(kept, snapshot_properties=_summary(fresh))
                 except CommitFailedException:
                     continue
             return fresh
@@ -68,14 +72,18 @@ class IcebergRowLog:
         loaded = self._lake.find(table)
         return frozenset() if loaded is None else self._held(table, loaded, pieces)
 
-    def rows(self, table: str, columns: Sequence[str] | None = None) -> pa.Table | None:
-        """All rows now; None where there is no table."""
+    def rows(
+        self, table: str, columns: Sequence[str] | None = None, between: Between | None = None
+    ) -> pa.Table | None:
+        """Rows now, all of them or of a span of time; None where there is no table."""
         import pyarrow as pa
 
-        state = self._lake.table_state(table)
-        if state is None or state.current_snapshot_id is None:
+        loaded = self._lake.find(table)
+        current = loaded.current_snapshot() if loaded is not None else None
+        if loaded is None or current is None:
             return None
-        return pa.Table.from_batches(list(self._lake.read_batches(table, state.current_snapshot_id, columns)))
+        selected = select(schema_at(loaded, str(current.snapshot_id)), columns, table)
+        return pa.Table.from_batches(list(stream(loaded, current.snapshot_id, selected, _filter(between))))
 
     def _held(self, table: str, loaded: Table, pieces: Sequence[str]) -> frozenset[str]:
         current = loaded.current_snapshot()
@@ -107,6 +115,19 @@ class IcebergRowLog:
                 return catalog.create_table(table, schema, properties=_PROPERTIES)
             except TableAlreadyExistsError:
                 return catalog.load_table(table)
+
+
+def _summary(pieces: Sequence[str]) -> dict[str, str]:
+    return {PIECES_PROPERTY: json.dumps(pieces)} if len(pieces) <= MOST_NAMED else {}
+
+
+def _filter(between: Between | None) -> Any:
+    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
+
+    if between is None:
+        return AlwaysTrue()
+    start, end = (moment.isoformat() for moment in (between.start, between.end))
+    return And(GreaterThanOrEqual(between.column, start), LessThan(between.column, end))
 
 
 def _named(state: TableState) -> tuple[set[str], bool]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lakeloop.ports.row_log import PIECE_COLUMN
+from lakeloop.domain.prediction_table import PIECE_COLUMN
+from lakeloop.ports.row_log import Between
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +36,14 @@ class MemoryRowLog:
         rows = self._tables.get(table)
         return frozenset() if rows is None else frozenset(rows.column(PIECE_COLUMN).to_pylist()) & set(pieces)
 
-    def rows(self, table: str, columns: Sequence[str] | None = None) -> pa.Table | None:
-        """All rows."""
+    def rows(
+        self, table: str, columns: Sequence[str] | None = None, between: Between | None = None
+    ) -> pa.Table | None:
+        """All rows, or those of a span of time."""
+        import pyarrow.compute as pc
+
         rows = self._tables.get(table)
+        if rows is not None and between is not None:
+            at = rows.column(between.column)
+            rows = rows.filter(pc.and_(pc.greater_equal(at, between.start), pc.less(at, between.end)))
         return rows if rows is None or columns is None else rows.select(list(columns))

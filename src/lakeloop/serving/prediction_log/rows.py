@@ -4,45 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from lakeloop.ports.row_log import PIECE_COLUMN
+from lakeloop.domain.prediction_table import PIECE_COLUMN
 from lakeloop.serving.prediction_log.segments import Record
 from lakeloop.serving.predictor.protocols import v1_rows, v2_rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-NAMESPACE = "predictions"
-
-
-def table_name(model_name: str) -> str:
-    """The Iceberg table of a model's predictions."""
-    return f"{NAMESPACE}.{model_name}"
-
-
-def schema() -> pa.Schema:
-    """Of the prediction table; `inputs` is JSON: columns come and go with versions. `purpose` is null for callers'."""
-    import pyarrow as pa
-
-    text = pa.string()
-    return pa.schema(
-        [
-            ("prediction_id", text),
-            ("predicted_at", pa.timestamp("us", "UTC")),
-            ("model_name", text),
-            ("model_version", text),
-            ("model_digest", text),
-            ("snapshot_id", text),
-            ("score", pa.float64()),
-            ("decision", pa.bool_()),
-            ("inputs", text),
-            ("purpose", text),
-            (PIECE_COLUMN, text),
-        ]
-    )
 
 
 def prediction_rows(records: Iterable[Record]) -> Iterator[dict[str, Any]]:

@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lakeloop.domain.prediction_table import schema, table_name
 from lakeloop.ports.row_log import RowLog
-from lakeloop.serving.prediction_log.rows import prediction_rows, schema, table_name
+from lakeloop.serving.prediction_log.rows import prediction_rows
 from lakeloop.serving.prediction_log.segments import SUFFIX, frames_end, read_segment
 from lakeloop.serving.structured_log import log
 

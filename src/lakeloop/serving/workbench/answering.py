@@ -13,7 +13,7 @@ from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
 from lakeloop.serving.model import ServedModel, load, xgboost_version
 from lakeloop.serving.rows import InvalidRequest, parse_request
 
-ROW, VERSION = "lakeloop_row", "version"
+ROW, PROOF_ROW, VERSION = "lakeloop_row", "lakeloop_proof_row", "version"
 
 
 class Answering:
@@ -37,9 +37,9 @@ class Answering:
         Raises:
             InvalidRequest: the rows are not what the model takes; names row and column.
         """
-        if list(columns) == [ROW] and [list(row) for row in data] == [[VERSION]]:
+        if asks_who(columns, data):
             return [self.identity()]
-        return self.scored(self._raw_rows(columns, data))
+        return self.scored(raw_rows(columns, data))
 
     def scored(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Records of raw rows."""
@@ -55,11 +55,21 @@ class Answering:
             for score in self.model.scores(parsed)
         ]
 
-    @staticmethod
-    def _raw_rows(columns: Sequence[str], data: Sequence[Sequence[Any]]) -> list[Mapping[str, Any]]:
-        if list(columns) == [ROW]:
-            return [_parsed(row[0]) for row in data]
-        return [{name: _plain(value) for name, value in zip(columns, row, strict=True)} for row in data]
+
+def asks_who(columns: Sequence[str], data: Sequence[Sequence[Any]]) -> bool:
+    """Whether this is the question who answers."""
+    return list(columns) in ([ROW], [PROOF_ROW]) and [list(row) for row in data] == [[VERSION]]
+
+
+def raw_rows(columns: Sequence[str], data: Sequence[Sequence[Any]]) -> list[Mapping[str, Any]]:
+    """Rows as JSON gives them.
+
+    Raises:
+        InvalidRequest: a cell that must be a row's JSON text is not.
+    """
+    if list(columns) in ([ROW], [PROOF_ROW]):
+        return [_parsed(row[0]) for row in data]
+    return [{name: _plain(value) for name, value in zip(columns, row, strict=True)} for row in data]
 
 
 def _parsed(text: Any) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lakeloop.serving.workbench.answering import ROW, VERSION, Answering
+from lakeloop.serving.workbench.answering import PROOF_ROW, ROW, Answering, asks_who, raw_rows
 
 Function = Callable[[dict[str, Any]], Any]
 
@@ -30,7 +30,7 @@ def function_of(folder: Path, *, metrics: bool = False) -> Function:
             rows = request.get("rows", [])
             split = {"columns": [ROW], "data": [[json.dumps(row)] for row in rows]}
         records = answering.records(split["columns"], split["data"])
-        if track is not None and split["data"] != [[VERSION]]:
+        if track is not None and not asks_who(split["columns"], split["data"]):
             track(split, records)
         return records
 
@@ -52,12 +52,14 @@ def _tracker(answering: Answering) -> Callable[[dict[str, Any], list[dict[str, A
     identity = answering.model.identity
 
     def track(split: dict[str, Any], records: list[dict[str, Any]]) -> None:
+        raw = raw_rows(split["columns"], split["data"])
         track_metric("model_version", identity.version)
+        track_metric("model_digest", identity.model_digest)
         track_metric("snapshot_id", identity.to_snapshot_id)
+        track_metric("decision_threshold", identity.decision_threshold)
+        track_metric("purpose", "proof" if list(split["columns"]) == [PROOF_ROW] else "")
         track_metric("scores", [record["score"] for record in records])
         track_metric("prediction_ids", [record["prediction_id"] for record in records])
-        track_metric(
-            "rows", [row[0] for row in split["data"]] if split["columns"] == [ROW] else split["data"]
-        )
+        track_metric("rows", [json.dumps(row) for row in raw])
 
     return track

@@ -17,6 +17,7 @@ from lakeloop.adapters.cai.model_service import NotAnsweredError, answer_of, rec
 ANSWER_SECONDS = 60.0
 LATENCIES_KEPT = 500
 INVALID = "InvalidRequest: "
+PURPOSE = b"lakeloop-purpose"
 Headers = list[tuple[bytes, bytes]]
 Answer = tuple[int, bytes, Headers]
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -63,7 +64,7 @@ class WorkbenchBackends:
             trust_env=False,
         )
 
-    async def send(self, url: str, method: str, target: bytes, _headers: Headers, body: bytes) -> Answer:
+    async def send(self, url: str, method: str, target: bytes, headers: Headers, body: bytes) -> Answer:
         """`POST /predict` or `GET /version` of lakeloop's predictor, answered by the model.
 
         Raises:
@@ -82,12 +83,13 @@ class WorkbenchBackends:
             data = rows_data(rows)
         except (ValueError, KeyError, TypeError) as error:
             return 422, json.dumps({"error": f"the body must be {{'rows': [...]}}: {error}"}).encode(), _JSON
-        return await self._predict(url, data)
+        proof = any(name == PURPOSE and value == b"proof" for name, value in headers)
+        return await self._predict(url, data, proof=proof)
 
-    async def _predict(self, url: str, data: list[list[str]]) -> Answer:
+    async def _predict(self, url: str, data: list[list[str]], *, proof: bool) -> Answer:
         counted, started = self._counted.setdefault(url, Counted()), time.monotonic()
         try:
-            answer = answer_of(await self._ask(url, data))
+            answer = answer_of(await self._ask(url, data, proof=proof))
         except NotAnsweredError as error:
             if INVALID in error.problem:
                 text = error.problem.partition(INVALID)[2].strip("'\"[]")
@@ -103,13 +105,13 @@ class WorkbenchBackends:
         counted.latencies_ms.append((time.monotonic() - started) * 1000)
         return 200, json.dumps(answer).encode(), _JSON
 
-    async def _ask(self, url: str, data: list[list[str]]) -> list[dict[str, Any]]:
+    async def _ask(self, url: str, data: list[list[str]], *, proof: bool = True) -> list[dict[str, Any]]:
         service, _, model = url.partition("#")
         counted = self._counted.setdefault(url, Counted())
         counted.under_way += 1
         try:
             key = self._keys.get(model) or await self._fetched_key(model)
-            body = {"accessKey": key, "request": request_of(data)}
+            body = {"accessKey": key, "request": request_of(data, proof=proof)}
             headers = {"authorization": f"Bearer {self._model_key}"}
             answer = await self._client.post(service, json=body, headers=headers)
         finally:

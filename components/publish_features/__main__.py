@@ -7,7 +7,11 @@ from lakeloop.runtime.step import Step, progress, run_step
 
 
 def body(step: Step) -> None:
-    """Leave which version is served."""
+    """Leave which version is served; as a part of another pipeline, nothing where nobody looks features up."""
+    if core.is_left_out(step.use_case, step.arguments["optional"]):
+        step.write("published_path", "{}")
+        progress("nothing to publish: the use case has no online.entity")
+        return
     made = publish_features(bootstrap.feature_places(step.settings), step.use_case)
     step.write("published_path", made.version)
     step.publish(
@@ -22,4 +26,4 @@ def body(step: Step) -> None:
 
 
 if __name__ == "__main__":
-    run_step("publish_features", ["published_path"], body)
+    run_step("publish_features", ["optional", "published_path"], body)

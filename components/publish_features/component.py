@@ -10,8 +10,12 @@ def publish_features(
     pipeline_run_id: str,
     use_case: str,
     published: dsl.Output[dsl.Artifact],
+    optional: str = "no",
 ) -> dsl.ContainerSpec:
-    """Bring the newest features of each entity into the online store, with the snapshot that they come from."""
+    """Bring the newest features of each entity into the online store, with the snapshot that they come from.
+
+    With `optional` yes, a use case that names no entity has nothing to publish; with no, it is refused.
+    """
     return dsl.ContainerSpec(
         image=TRAIN,
         command=["python", "-m", "components.publish_features"],
@@ -20,6 +24,8 @@ def publish_features(
             pipeline_run_id,
             "--use-case",
             use_case,
+            "--optional",
+            optional,
             "--published-path",
             published.path,
             "--executor-input",

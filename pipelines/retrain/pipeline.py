@@ -7,6 +7,7 @@ from components.evaluate_model.component import evaluate_model
 from components.generate_batch.component import generate_batch
 from components.ingest_batch.component import ingest_batch
 from components.profile_batch.component import profile_batch
+from components.publish_features.component import publish_features
 from components.redeploy_endpoint.component import redeploy_endpoint
 from components.register_model.component import register_model
 from components.report_run.component import report_run
@@ -43,6 +44,8 @@ def retrain(use_case: str, batch_options: str = "{}") -> None:
         ingest = _step(ingest_batch(**run, batch=batch.outputs["batch"]), timeout_seconds=14400)
         built = _step(build_training_set(**run, ingest=ingest.outputs["ingest"]), timeout_seconds=14400)
         with dsl.If(built.outputs["action"] == "train", name="something-new"):
+            # Beside the training: the store keeps the features of earlier definitions for the model that serves.
+            _step(publish_features(**run, optional="yes").after(built), timeout_seconds=7200)
             trained = _step(
                 train_model(**run, training_set=built.outputs["training_set"]), timeout_seconds=28800
             )

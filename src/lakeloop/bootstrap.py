@@ -297,7 +297,7 @@ def deployer(settings: Settings, use_case: UseCase, tell: Callable[[str], None] 
         return _workbench_deployer(settings, how, tell)
     from lakeloop.adapters.local.deployer import LocalDeployer
 
-    return LocalDeployer(settings, how.port, seconds)
+    return LocalDeployer(settings, how.port, seconds, online_features=use_case.online is not None)
 
 
 def _workbench_deployer(settings: Settings, how: Deployment, tell: Callable[[str], None]) -> Deployer:

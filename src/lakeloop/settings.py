@@ -220,13 +220,19 @@ class Settings(BaseSettings):
 _CREDENTIALS = ("AWS_", "PYICEBERG_")
 
 
+def online_store_environment(settings: Settings) -> dict[str, str]:
+    """Variables with which a server finds the online store, and nothing else."""
+    uri = settings.online_store_uri
+    place = str(Path(uri).absolute()) if uri and "://" not in uri else uri
+    return {"LAKELOOP_HOME": str(settings.root), "LAKELOOP_ONLINE_STORE_URI": place}
+
+
 def places_environment(settings: Settings) -> dict[str, str]:
     """Variables with which another process of this machine finds the same catalog and files."""
     places = {
-        "LAKELOOP_HOME": str(settings.root),
+        **online_store_environment(settings),
         "LAKELOOP_CATALOG_NAME": settings.catalog_name,
         "LAKELOOP_ICEBERG_CATALOG": json.dumps(settings.iceberg_catalog),
         "LAKELOOP_WAREHOUSE_URI": settings.warehouse_uri,
-        "LAKELOOP_ONLINE_STORE_URI": settings.online_store_uri,
     }
     return places | {k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)}

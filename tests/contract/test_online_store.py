@@ -180,3 +180,32 @@ def test_a_store_that_is_away_or_unknown_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken").write_bytes(b"no database" * 1000)
     with pytest.raises(LakeloopError, match="cannot be used"):
         open_store(str(tmp_path / "broken")).current("loans")
+
+
+def test_each_definition_keeps_its_newest_features(store: OnlineStore) -> None:
+    """A model of earlier definitions goes on answering while newer ones are published."""
+    store.publish(version(1, hash_="old"), entities(1))
+    store.publish(version(2, hash_="old"), entities(2))
+    store.publish(version(3, hash_="new"), entities(3))
+    for asked, number in (("old", 2.0), ("new", 3.0), (None, 3.0)):
+        answered = store.get("loans", ["0"], asked)
+        assert answered is not None
+        assert [f and f.features["n"] for f in answered[1]] == [number]
+    assert store.get("loans", ["0"], "other") is None
+    store.publish(version(4, hash_="old"), entities(4))
+    answered = store.get("loans", ["0"], "old")
+    assert answered is not None
+    assert answered[0].feature_snapshot_id == "4"
+    assert store.get("loans", ["0"], "new") is not None
+
+
+def test_definitions_that_nobody_publishes_any_more_are_forgotten(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "online.db"))
+    for number in range(6):
+        store.publish(version(number, hash_=f"h{number}"), entities(number))
+    assert [store.get("loans", ["0"], f"h{n}") is not None for n in range(6)] == [False] * 3 + [True] * 3
+    import sqlite3
+
+    (count,) = sqlite3.connect(tmp_path / "online.db").execute("SELECT count(*) FROM entities").fetchone()
+    assert count == 9
+    store.close()

@@ -16,11 +16,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lakeloop import bootstrap
 from lakeloop.adapters.local.deployer import LocalDeployer
 from lakeloop.adapters.local.endpoint_folder import EndpointFolder
 from lakeloop.adapters.local.process import ServerProcess, wait_until
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.model_files import ENCODING_FILE
+from lakeloop.domain.online import EntityFeatures, OnlineVersion
 from lakeloop.domain.rollout import Candidate
 from lakeloop.settings import Settings
 from tests.fakes.models import ROWS, candidate, encoding_of, model_folder
@@ -224,3 +226,38 @@ def test_a_server_that_hangs_at_start_is_ended_after_the_limit(
         process.start("hangs", [], 0.5)
     assert time.monotonic() - started < 10
     assert not process.alive()
+
+
+def test_an_endpoint_of_a_use_case_whose_features_are_looked_up_answers_ids(
+    settings: Settings, models: list[Candidate]
+) -> None:
+    deployer = LocalDeployer(settings, online_features=True)
+    _, url = roll_out(deployer, models[0])
+    with httpx.Client(base_url=url, trust_env=False, timeout=20) as client:
+        assert client.post("/predictions", json={"ids": ["7"]}).status_code == 503, "nothing is published yet"
+        _publish(settings, models[0])
+        by_id = client.post("/predictions", json={"ids": ["7"]}).raise_for_status().json()
+        assert by_id["scores"] == client.post("/predictions", json={"rows": ROWS[:1]}).json()["scores"]
+        assert client.post("/predictions", json={"ids": ["8"]}).status_code == 404
+    deployer.stop(ENDPOINT)
+    rows = bootstrap.row_log(settings).rows("predictions.fraud", ["prediction_id"])
+    assert rows is not None
+    assert by_id["prediction_ids"][0] in rows.column(0).to_pylist(), "the last pass shipped it"
+
+
+def _publish(settings: Settings, model: Candidate) -> None:
+    """The features of the first row, under id 7."""
+    features = dict(ROWS[0])
+    version = OnlineVersion(
+        use_case="fraud",
+        feature_hash=model.identity.feature_hash,
+        feature_table="bank.features",
+        feature_snapshot_id="1",
+        source_snapshot_id="1",
+        computed_at="2026-01-01T00:00:00Z",
+        entity=("id",),
+        features=tuple(features),
+    )
+    bootstrap.online_store(settings).publish(
+        version, [("7", EntityFeatures(event_time=None, features=features))]
+    )

@@ -17,6 +17,7 @@ from lakeloop.cli import (
     promote,
     publish_features,
     replay,
+    report,
     retire,
     rollback,
     run,
@@ -71,7 +72,7 @@ def lakeloop(
 
 
 _LOOP = (init, validate, plan, run, submit, schedule, trigger, status)
-_RECORD = (history, what_served, why, replay, show, export)
+_RECORD = (history, what_served, why, replay, show, export, report)
 _ENDPOINT = (rollback, promote, retire, serve, publish_features, score_batch, check_drift, tell_truths, stop)
 _PLACES = (prepare, cai, spark_application, run_submission)
 for module in (*_LOOP, *_RECORD, *_ENDPOINT, runs, logs, tidy, *_PLACES):

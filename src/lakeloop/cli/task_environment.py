@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lakeloop.settings import Settings
 
 GIT_TIMEOUT_SECONDS = 5
@@ -27,6 +29,39 @@ def git_commit(folder: Path) -> str:
     """The commit checked out, `+changes` behind it when files differ; empty outside a repository."""
     commit = _git(folder, "rev-parse", "HEAD")
     return commit and commit + ("+changes" if _git(folder, "status", "--porcelain", "-uno") else "")
+
+
+def code_of(folder: Path, ref: str) -> Callable[[str], bool]:
+    """Whether a commit is the code of a branch, tag or commit: that one itself, or one behind it.
+
+    A commit with changes behind it (`+changes`) is nobody's code.
+
+    Raises:
+        UserError: git knows no such ref here.
+    """
+    from lakeloop.domain.errors import UserError
+
+    end = "" if ref.startswith("-") else _git(folder, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if not end:
+        raise UserError(
+            f"git knows no {ref!r} in {folder}",
+            where="--against",
+            fix="fetch it (git fetch origin main; in CI, the whole history), or name a version",
+        )
+    return lambda commit: commit.isalnum() and _git_says(folder, "merge-base", "--is-ancestor", commit, end)
+
+
+def _git_says(folder: Path, *words: str) -> bool:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            timeout=GIT_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -9,10 +9,14 @@ from lakeloop.domain.online import EntityFeatures, OnlineVersion
 
 
 class OnlineStore(Protocol):
-    """One pointer a use case says which version is read; the version before stays until its readers are done."""
+    """Versions that pointers name: one of a use case, and one of each of its definitions that still have readers.
+
+    So a model that was trained on earlier definitions goes on finding its features when newer ones are published.
+    The version before stays until its readers are done.
+    """
 
     def publish(self, version: OnlineVersion, entities: Iterable[tuple[str, EntityFeatures]]) -> bool:
-        """Write all entities under the version, then move the pointer; False where it points there already.
+        """Write all entities under the version, then move both pointers; False where they point there already.
 
         A publisher that died half way left nothing that anybody reads; publishing again starts anew.
 
@@ -25,9 +29,14 @@ class OnlineStore(Protocol):
         """What is read now; None before the first publication."""
 
     def get(
-        self, use_case: str, ids: Sequence[str]
+        self, use_case: str, ids: Sequence[str], feature_hash: str | None = None
     ) -> tuple[OnlineVersion, list[EntityFeatures | None]] | None:
         """Features by id, in the ids' order, all of one version; None before the first publication.
+
+        Args:
+            use_case: whose.
+            ids: of the entities.
+            feature_hash: the newest version of these definitions; None: the newest.
 
         Raises:
             LakeloopError: the store does not answer.

@@ -12,7 +12,7 @@ from lakeloop.reporting.outcome import Outcome, outcome, with_interval
 from lakeloop.reporting.sections import SECTIONS, Run
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ def render(run: Run, made_at: str) -> Page:
     """
     result = outcome(run.documents, run.status)
     sections = [s for name, title, _ in SECTIONS if (s := _section(name, title, run))]
-    template = _environment().get_template("page.html.j2")
-    html = template.render(run=run, outcome=result, sections=sections, made_at=made_at, facts=_facts(run))
+    html = template("page.html.j2").render(
+        run=run, outcome=result, sections=sections, made_at=made_at, facts=_facts(run)
+    )
     return Page(html, result, tuple(f"{s.name}: {s.error}" for s in sections if s.error))
 
 
@@ -54,8 +55,8 @@ def _section(name: str, title: str, run: Run) -> RenderedSection | None:
         values = view(run)
         if values is None:
             return None
-        template = _environment().get_template(f"sections/{name}.html.j2")
-        return RenderedSection(name, title, template.render(run=run, **values))
+        drawn = template(f"sections/{name}.html.j2").render(run=run, **values)
+        return RenderedSection(name, title, drawn)
     except Exception as error:  # noqa: BLE001 - shown in the section's place; the rest of the page is still true
         return RenderedSection(name, title, "", f"{type(error).__name__}: {error}")
 
@@ -87,6 +88,11 @@ def _facts(run: Run) -> list[tuple[str, str, str]]:
             ("against the champion", wording.signed(verdict.difference.value, 3), f"{low} to {high}")
         )
     return facts
+
+
+def template(name: str) -> Template:
+    """One of the package's templates."""
+    return _environment().get_template(name)
 
 
 @cache

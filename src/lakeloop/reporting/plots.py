@@ -19,7 +19,7 @@ from lakeloop.reporting.chart import (
     unit_square,
     zoom,
 )
-from lakeloop.reporting.svg import STAND_INS, inline_svg
+from lakeloop.reporting.svg import STAND_INS, Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,12 @@ class Plot:
 
     title: str
     caption: str
-    svg: str
+    drawing: Drawing
+
+    @property
+    def svg(self) -> str:
+        """For the page."""
+        return self.drawing.svg
 
 
 def _labelled(model: str, verdict: Verdict | None, metric: str) -> str:
@@ -61,7 +66,7 @@ def roc(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     legend(axes, loc="lower right", title=None)
     said = _said("area under the curve", evaluation.roc, verdict, "roc_auc")
     return Plot(
-        "ROC", f"{said} The dotted diagonal is chance.", inline_svg(drawing, "roc", f"ROC curve. {said}")
+        "ROC", f"{said} The dotted diagonal is chance.", Drawing(drawing, "roc", f"ROC curve. {said}")
     )
 
 
@@ -78,7 +83,7 @@ def precision_recall(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     said = _said("area under the curve", evaluation.precision_recall, verdict, "pr_auc")
     chance = f" Chance is the dotted line, the positives' share of {wording.percent(base)}." if base else ""
     return Plot(
-        "Precision and recall", said + chance, inline_svg(drawing, "pr", f"Precision-recall curve. {said}")
+        "Precision and recall", said + chance, Drawing(drawing, "pr", f"Precision-recall curve. {said}")
     )
 
 
@@ -98,7 +103,7 @@ def calibration(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     return Plot(
         "Calibration",
         f"On the dotted diagonal a score is the observed rate. {said}".strip(),
-        inline_svg(drawing, "calibration", f"Calibration. {said}"),
+        Drawing(drawing, "calibration", f"Calibration. {said}"),
     )
 
 
@@ -122,7 +127,7 @@ def score_histogram(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     _shares(axes)
     legend(axes, loc="best")
     said = "Share of the held-out rows in each band of scores."
-    return Plot("Scores", said, inline_svg(drawing, "scores", f"Score histogram. {said}"))
+    return Plot("Scores", said, Drawing(drawing, "scores", f"Score histogram. {said}"))
 
 
 def _shares(axes: Axes) -> None:
@@ -159,7 +164,7 @@ def importance(evaluation: Evaluation, verdict: Verdict | None) -> Plot:
     rows = wording.counted(evaluation.shap_rows, "held-out row")
     said = f"Mean |TreeSHAP| in log-odds over {rows}, challenger."
     heard = ", ".join(f"{name} {wording.compact(value)}" for name, value in ranked)
-    return Plot("What the model looks at", said, inline_svg(drawing, "shap", f"Feature importance: {heard}"))
+    return Plot("What the model looks at", said, Drawing(drawing, "shap", f"Feature importance: {heard}"))
 
 
 def training_history(history: Mapping[str, Sequence[float]]) -> Plot | None:
@@ -175,7 +180,7 @@ def training_history(history: Mapping[str, Sequence[float]]) -> Plot | None:
     legend(axes, loc="best")
     last = ", ".join(f"{name} {wording.decimal(values[-1])}" for name, values in sorted(lines.items()))
     said = f"After the last round: {last}."
-    return Plot("Training", said, inline_svg(drawing, "history", f"Metric by boosting round. {said}"))
+    return Plot("Training", said, Drawing(drawing, "history", f"Metric by boosting round. {said}"))
 
 
 _ALL: tuple[tuple[str, Callable[[Evaluation, Verdict | None], Plot]], ...] = (

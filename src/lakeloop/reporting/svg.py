@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from lakeloop.domain.base import sha256_hex
@@ -26,9 +27,70 @@ STAND_INS = {
     "bad": "#0000f7",
 }
 SVG_NAMESPACE = "http://www.w3.org/2000/svg"
+ON_WHITE = {
+    "challenger": "#1265c4",
+    "champion": "#b05c00",
+    "ink": "#1b2430",
+    "muted": "#5b6776",
+    "rule": "#e2e6eb",
+    "good": "#1a7a45",
+    "bad": "#b8272c",
+}
+"""The page's colours by day (style.css), for a picture that stands alone."""
+PNG_DPI = 160
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _KEEP_ONLY = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, for a page or as a picture of its own.
+
+    Args:
+        figure: in the stand-in colours.
+        name: makes ids unique.
+        description: for those who cannot see it.
+    """
+
+    figure: Figure
+    name: str
+    description: str
+
+    @property
+    def svg(self) -> str:
+        """One `<svg>` element in the page's colours."""
+        return inline_svg(self.figure, self.name, self.description)
+
+    def png(self) -> bytes:
+        """A picture on white, the same bytes each time."""
+        buffer = io.BytesIO()
+        _on_white(self.figure)
+        self.figure.savefig(buffer, format="png", dpi=PNG_DPI, facecolor="white", metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def _on_white(figure: Figure) -> None:
+    """Stand-in colours become real ones, wherever an artist has one; what is drawn translucent stays so."""
+    from matplotlib.colors import to_rgba
+
+    real = {to_rgba(STAND_INS[name])[:3]: to_rgba(colour)[:3] for name, colour in ON_WHITE.items()}
+
+    def seen(colour: Any) -> Any:
+        red, green, blue, alpha = to_rgba(colour)
+        return (*real[red, green, blue], alpha) if (red, green, blue) in real else None
+
+    for artist in figure.findobj():
+        for kind in ("color", "facecolor", "edgecolor"):
+            get, change = getattr(artist, f"get_{kind}", None), getattr(artist, f"set_{kind}", None)
+            if get is None or change is None:
+                continue
+            try:
+                colour = seen(get())
+            except ValueError:  # a list of colours, which no drawing of ours has in stand-ins
+                continue
+            if colour is not None:
+                change(colour)
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:

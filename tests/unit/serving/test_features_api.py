@@ -152,5 +152,15 @@ def test_by_id_is_refused_where_the_answer_would_be_wrong(store: SqliteOnlineSto
     assert call(app, "POST", "/predictions", json={"ids": ["1"], "rows": ROWS}).status_code == 422
     assert call(build_predictor(model), "POST", "/predictions", json={"ids": ["1"]}).status_code == 422
     publish(store, "ffffffffffffffff")
-    other = call(app, "POST", "/predictions", json={"ids": ["1"]})
-    assert (other.status_code, "ffffffffffffffff" in other.json()["error"]) == (409, True)
+    assert call(app, "POST", "/predictions", json={"ids": ["1"]}).status_code == 200, (
+        "its own are there still"
+    )
+
+
+def test_by_id_features_of_other_definitions_alone_are_refused(tmp_path: Path, folder: Path) -> None:
+    model, other = load(folder), SqliteOnlineStore(tmp_path / "other.db")
+    app = build_predictor(model, lookup=FeatureLookup(model, other))
+    assert call(app, "POST", "/predictions", json={"ids": ["1"]}).status_code == 503
+    publish(other, "ffffffffffffffff")
+    refused = call(app, "POST", "/predictions", json={"ids": ["1"]})
+    assert (refused.status_code, "ffffffffffffffff" in refused.json()["error"]) == (409, True)

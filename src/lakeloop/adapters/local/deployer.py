@@ -12,7 +12,7 @@ from lakeloop.adapters.local.process import wait_until
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.rollout import Candidate, Identity
 from lakeloop.domain.routes import Backend, Routes, finished, rolled_back, shifted
-from lakeloop.settings import Settings, places_environment
+from lakeloop.settings import Settings, online_store_environment, places_environment
 
 HOST = "127.0.0.1"
 SWITCH_SECONDS = 15.0
@@ -24,14 +24,23 @@ class LocalDeployer:
 
     target = "local"
 
-    def __init__(self, settings: Settings, port: int = 0, timeout_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        port: int = 0,
+        timeout_seconds: float = 60.0,
+        *,
+        online_features: bool = False,
+    ) -> None:
         """Below `settings.endpoints_folder`.
 
         Args:
             settings: where endpoints lie.
             port: the endpoint's stable port; 0 keeps the one it has, or picks a free one.
             timeout_seconds: limit for the start of a server.
+            online_features: servers answer ids, too, from the online store.
         """
+        self._online_features = online_features
         self._settings, self._port, self._timeout_seconds = settings, port, timeout_seconds
 
     def live(self, endpoint: str) -> Identity | None:
@@ -161,7 +170,12 @@ class LocalDeployer:
         self._run_shipper(folder)
         options = ["--model-folder", str(folder.model_folder(handle)), "--host", HOST]
         options += ["--prediction-log", str(folder.prediction_log)]
-        return folder.server(handle).start("lakeloop.serving.predictor", options, self._timeout_seconds)
+        variables: dict[str, str] = {}
+        if self._online_features:
+            options.append("--online-features")
+            variables = online_store_environment(self._settings)
+        server = folder.server(handle)
+        return server.start("lakeloop.serving.predictor", options, self._timeout_seconds, variables)
 
     def _run_shipper(self, folder: EndpointFolder) -> None:
         options = ["--folder", str(folder.prediction_log)]

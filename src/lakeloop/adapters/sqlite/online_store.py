@@ -14,9 +14,15 @@ from lakeloop.domain.online import EntityFeatures, OnlineVersion
 
 BUSY_SECONDS = 10.0
 ROWS_A_TRANSACTION = 10_000
+KEPT_DEFINITIONS = 3
+"""So many definitions have features, those that were published last."""
 _IDS_A_QUERY = 500
 _TABLES = """
 CREATE TABLE IF NOT EXISTS current (use_case TEXT PRIMARY KEY, version TEXT, previous TEXT, document TEXT);
+CREATE TABLE IF NOT EXISTS of_definitions (
+    use_case TEXT, feature_hash TEXT, version TEXT, document TEXT, number INTEGER,
+    PRIMARY KEY (use_case, feature_hash)
+);
 CREATE TABLE IF NOT EXISTS entities (
     use_case TEXT, version TEXT, id TEXT, document TEXT, PRIMARY KEY (use_case, version, id)
 ) WITHOUT ROWID;
@@ -56,10 +62,24 @@ class SqliteOnlineStore:
                 "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)",
                 (version.use_case, version.version, before, version.model_dump_json()),
             )
+            self._point_of_definitions(connection, version)
             connection.execute(
-                "DELETE FROM entities WHERE use_case = ? AND version NOT IN (?, ?)",
+                "DELETE FROM entities WHERE use_case = ?1 AND version NOT IN (?2, ?3) AND version NOT IN "
+                "(SELECT version FROM of_definitions WHERE use_case = ?1)",
                 (version.use_case, version.version, before or ""),
             )
+
+    def _point_of_definitions(self, connection: sqlite3.Connection, version: OnlineVersion) -> None:
+        (number,) = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM of_definitions").fetchone()
+        connection.execute(
+            "INSERT OR REPLACE INTO of_definitions VALUES (?, ?, ?, ?, ?)",
+            (version.use_case, version.feature_hash, version.version, version.model_dump_json(), number),
+        )
+        connection.execute(
+            "DELETE FROM of_definitions WHERE use_case = ?1 AND number NOT IN "
+            "(SELECT number FROM of_definitions WHERE use_case = ?1 ORDER BY number DESC LIMIT ?2)",
+            (version.use_case, KEPT_DEFINITIONS),
+        )
 
     def current(self, use_case: str) -> OnlineVersion | None:
         """What is read now."""
@@ -70,15 +90,13 @@ class SqliteOnlineStore:
         return None if row is None else OnlineVersion.model_validate_json(row[0])
 
     def get(
-        self, use_case: str, ids: Sequence[str]
+        self, use_case: str, ids: Sequence[str], feature_hash: str | None = None
     ) -> tuple[OnlineVersion, list[EntityFeatures | None]] | None:
         """In one read transaction: pointer and rows are of one moment."""
         with self._answering() as connection:
             connection.execute("BEGIN")
             try:
-                row = connection.execute(
-                    "SELECT document FROM current WHERE use_case = ?", (use_case,)
-                ).fetchone()
+                row = _pointed(connection, use_case, feature_hash)
                 if row is None:
                     return None
                 version = OnlineVersion.model_validate_json(row[0])
@@ -117,6 +135,18 @@ class SqliteOnlineStore:
 def _version(connection: sqlite3.Connection, use_case: str) -> str | None:
     row = connection.execute("SELECT version FROM current WHERE use_case = ?", (use_case,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def _pointed(connection: sqlite3.Connection, use_case: str, feature_hash: str | None) -> tuple[str] | None:
+    if feature_hash is None:
+        found = connection.execute("SELECT document FROM current WHERE use_case = ?", (use_case,))
+    else:
+        found = connection.execute(
+            "SELECT document FROM of_definitions WHERE use_case = ? AND feature_hash = ?",
+            (use_case, feature_hash),
+        )
+    row: tuple[str] | None = found.fetchone()
+    return row
 
 
 def _found(connection: sqlite3.Connection, version: OnlineVersion, ids: Sequence[str]) -> dict[str, str]:

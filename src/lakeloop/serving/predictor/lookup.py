@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.domain.encoding import encode
-from lakeloop.domain.online import OnlineVersion, check_entity_id
+from lakeloop.domain.online import check_entity_id
 from lakeloop.ports.online_store import OnlineStore
 from lakeloop.serving.http import Refused
 
@@ -32,11 +32,11 @@ class FeatureLookup:
             LakeloopError: the store does not answer.
         """
         entities = [check_entity_id(i) for i in ids]
-        answered = self._store.get(self._model.identity.model_name, entities)
+        identity = self._model.identity
+        answered = self._store.get(identity.model_name, entities, identity.feature_hash)
         if answered is None:
-            raise Refused(503, "no features are published yet")
+            raise self._nothing_of_mine()
         version, found = answered
-        self._check(version)
         unknown = [index for index, features in enumerate(found) if features is None]
         if unknown:
             raise Refused(404, f"no entity has id {unknown[0]} of the request, and {len(unknown) - 1} others")
@@ -47,11 +47,12 @@ class FeatureLookup:
         ]
         return encode(rows, self._model.encoding), inputs
 
-    def _check(self, version: OnlineVersion) -> None:
-        wanted = self._model.identity.feature_hash
-        if version.feature_hash != wanted:
-            raise Refused(
-                409,
-                f"the published features have definitions {version.feature_hash}, the model was trained on {wanted}: "
-                "publish the features again, or deploy the model that was trained on them",
-            )
+    def _nothing_of_mine(self) -> Refused:
+        published, wanted = self._store.current(self._model.identity.model_name), self._model.identity
+        if published is None:
+            return Refused(503, "no features are published yet")
+        return Refused(
+            409,
+            f"the published features have definitions {published.feature_hash}, the model was trained on "
+            f"{wanted.feature_hash}: publish the features again, or deploy the model that was trained on them",
+        )

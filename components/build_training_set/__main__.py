@@ -6,6 +6,7 @@ from lakeloop.claiming import now_ms
 from lakeloop.domain.ledger import watermark
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.plan import Plan
+from lakeloop.pinning import pin_plan, pin_training_set
 from lakeloop.planning import plan_use_case
 from lakeloop.recording import record
 from lakeloop.runtime.claimant import claimant_of, recorded_by
@@ -15,7 +16,8 @@ from lakeloop.runtime.step import Step, progress, run_step
 def body(step: Step) -> None:
     """Leave plan and training set; a refused plan ends the step with exit code 4, after it was recorded.
 
-    Before anything is read, the range is claimed on the plan's own watermark: one training at a time.
+    Before anything is read, the range is claimed on the plan's own watermark: one training at a time; and its snapshots
+    are pinned, so that none expires before the outcome.
     """
     lake, ledger = bootstrap.lake(step.settings), bootstrap.ledger(step.settings)
     progress("planning from snapshot metadata")
@@ -37,7 +39,9 @@ def body(step: Step) -> None:
         document=plan.model_dump_json(),
         still=lambda events: watermark(events) == plan.watermark,
     ):
+        pin_plan(lake, step.use_case.name, step.pipeline_run_id, plan)
         training_set = bootstrap.feature_builder(step.settings, progress).build(step.use_case, plan)
+        pin_training_set(lake, step.pipeline_run_id, training_set)
     progress(core.told(plan, training_set))
     _leave(step, training_set)
 

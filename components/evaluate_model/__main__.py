@@ -18,6 +18,7 @@ from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.ledger import LedgerEvent, event_id
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Evaluation, Verdict
+from lakeloop.pinning import unpin_training
 from lakeloop.recording import record
 from lakeloop.runtime.claimant import claimant_of, recorded_by
 from lakeloop.runtime.step import Step, progress, run_step
@@ -32,6 +33,9 @@ def body(step: Step) -> None:
     trained = step.read("training", TrainedModel)
     with claimant_of(step).holding(trained.lineage.training_set.range, "judging"):
         verdict, evaluated = _evaluate(step, trained)
+        if verdict.decision == "reject":  # before the outcome: after it, a rerun finds nothing to do here
+            training_set = trained.lineage.training_set
+            unpin_training(bootstrap.lake(step.settings), step.pipeline_run_id, training_set)
         record(bootstrap.ledger(step.settings), _judged(step, trained, verdict))
     _leave(step, trained, verdict, evaluated)
 

@@ -6,6 +6,7 @@ from lakeloop.domain.pins import pins
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Verdict
+from lakeloop.pinning import unpin_training
 from lakeloop.runtime.step import Step, progress, run_step
 
 
@@ -21,6 +22,7 @@ def body(step: Step) -> None:
     made = pins(registered.model_name, registered.version, training_set, retained)
     for pin in made:
         lake.pin(pin.table, pin.tag, pin.snapshot_id)
+    unpin_training(lake, step.pipeline_run_id, training_set)  # the version's own pins hold all of it
     registration = registered.model_copy(update={"pins": main_pins(made)})
     _leave(step, trained, registration)
 

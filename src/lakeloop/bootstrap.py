@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -391,4 +392,13 @@ def tidying_places(settings: Settings) -> Places:
         runs_uri=settings.runs_folder.as_uri(),
         journal_uri=settings.journal,
         goes_on=lambda run_id: not ended(run_id),
+        holder=partial(_holder, settings),
     )
+
+
+def _holder(settings: Settings, use_case: str) -> str | None:
+    """The run that holds a use case: by the ledger, by its lease, and, on this machine, by its lock."""
+    from lakeloop.claiming import live_holder
+
+    skew_ms = int(settings.clock_skew_seconds * 1000)
+    return live_holder(ledger(settings), use_case, skew_ms, run_ended(settings))

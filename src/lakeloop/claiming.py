@@ -25,6 +25,28 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def live_holder(
+    ledger: Ledger,
+    use_case: str,
+    skew_ms: int,
+    ended: Callable[[str], bool],
+    clock: Callable[[], int] = now_ms,
+) -> str | None:
+    """Who holds a use case and may still be at work; None where nobody does.
+
+    Args:
+        ledger: where claims are.
+        use_case: what is held.
+        skew_ms: by how much two machines' clocks may differ.
+        ended: whether an owner is known for certain to have ended.
+        clock: milliseconds since the epoch.
+    """
+    claim = current_claim(ledger.events(use_case, documents=False))
+    if claim is None or ended(claim.owner) or clock() >= claim.until_ms + skew_ms:
+        return None
+    return claim.owner
+
+
 @dataclass(frozen=True)
 class Claimant:
     """A pipeline run, or a change by hand, that wants to hold a use case.

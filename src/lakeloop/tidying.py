@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import unquote
 
 from lakeloop.domain.base import Frozen
+from lakeloop.domain.pins import tags_of_other_trainings
 from lakeloop.domain.published_batches import history_is_cut, landed_batches
 from lakeloop.domain.snapshots import TableState
 from lakeloop.domain.tidying import (
@@ -16,6 +18,7 @@ from lakeloop.domain.tidying import (
     dead_branches,
     dead_scratch_table,
     dead_snapshots,
+    dead_training_tags,
     is_scratch,
     old_runs,
     orphan_files,
@@ -36,7 +39,10 @@ class TidyPlan(Frozen):
 
 @dataclass(frozen=True)
 class Places:
-    """Where litter may lie. `goes_on` says whether a run may still be under way."""
+    """Where litter may lie.
+
+    `goes_on` says whether a run may still be under way, `holder` which run holds a use case, its lease not run out.
+    """
 
     lake: Lake
     records: BatchRecords
@@ -46,6 +52,7 @@ class Places:
     runs_uri: str
     journal_uri: str
     goes_on: Callable[[str], bool]
+    holder: Callable[[str], str | None]
 
 
 def plan_tidying(
@@ -78,7 +85,7 @@ def plan_use_case(places: Places, use_case: UseCase, cutoff_ms: int) -> TidyPlan
     features = f"{table}__{use_case.name}_features"
     tables = places.tables.tables(namespace)
     names = [t for t in tables if t == table or t.startswith(features)]
-    plans = [_plan_table(places, name, cutoff_ms) for name in names]
+    plans = [_plan_table(places, name, use_case.name, cutoff_ms) for name in names]
     plans += [_plan_scratch(places, name, cutoff_ms) for name in tables if is_scratch(name, use_case)]
     folders = places.folders.folders(_batches_uri(places, use_case.name))
     staged = staged_batches(use_case.name, folders, _landed(places, table), cutoff_ms)
@@ -106,17 +113,22 @@ def plan_runs(places: Places, cutoff_ms: int) -> TidyPlan:
 def carry_out(places: Places, plan: TidyPlan, tell: Callable[[str], None]) -> tuple[Removal, ...]:
     """Remove what the plan names and is still as it was; what really went.
 
-    Branches go first, then the snapshots that only they held; the files of these are found by the next tidying.
+    Branches and tags go first, then the snapshots that only branches held; the files of these are found by the next
+    tidying.
 
     Raises:
         LakeloopError: the catalog or the storage does not answer; what went before stays gone.
     """
     done: list[Removal] = []
     for removal in plan.removals:
-        if removal.kind not in {"snapshot", "data_file"} and _remove(places, removal):
+        if removal.kind not in {"tag", "snapshot", "data_file"} and _remove(places, removal):
             tell(f"removed {removal.kind} {removal.name}")
             done.append(removal)
-    for kind, act in (("snapshot", places.tables.expire), ("data_file", places.tables.delete_files)):
+    for kind, act in (
+        ("tag", partial(_unpin, places)),
+        ("snapshot", places.tables.expire),
+        ("data_file", places.tables.delete_files),
+    ):
         for table in dict.fromkeys(r.place for r in plan.removals if r.kind == kind):
             going = [r for r in plan.removals if r.kind == kind and r.place == table]
             count = act(table, [r.name for r in going])
@@ -125,14 +137,29 @@ def carry_out(places: Places, plan: TidyPlan, tell: Callable[[str], None]) -> tu
     return tuple(done)
 
 
-def _plan_table(places: Places, table: str, cutoff_ms: int) -> TidyPlan:
+def _plan_table(places: Places, table: str, use_case: str, cutoff_ms: int) -> TidyPlan:
     state = places.lake.table_state(table)
     if state is None:
         return TidyPlan()
     branches, left = _branches(places, state, cutoff_ms)
+    tags = _training_tags(places, state, use_case, cutoff_ms)
     snapshots = dead_snapshots(state, [r.name for r in branches], cutoff_ms)
     files, left_files = orphan_files(places.tables.files(table), cutoff_ms)
-    return TidyPlan(removals=(*branches, *snapshots, *files), left=(*left, *left_files))
+    return TidyPlan(removals=(*branches, *tags, *snapshots, *files), left=(*left, *left_files))
+
+
+def _training_tags(places: Places, state: TableState, use_case: str, cutoff_ms: int) -> list[Removal]:
+    if not tags_of_other_trainings(state.refs, use_case, None):
+        return []
+    then = places.tables.state_before(state.name, cutoff_ms)
+    return dead_training_tags(state, then, use_case, places.holder(use_case), cutoff_ms)
+
+
+def _unpin(places: Places, table: str, tags: Sequence[str]) -> int:
+    if places.lake.table_state(table) is None:
+        return 0
+    places.lake.unpin(table, *tags)
+    return len(tags)
 
 
 def _plan_scratch(places: Places, table: str, cutoff_ms: int) -> TidyPlan:

@@ -190,6 +190,25 @@ def test_a_pin_holds_its_snapshot_and_comes_off_again(place: Place) -> None:
     assert read(place.lake, second).num_rows == 8
 
 
+def test_several_pins_hold_together_or_not_at_all(place: Place) -> None:
+    first = place.append(rows(0, 4, "a"), {})
+    second = place.append(rows(4, 4, "b"), {})
+    place.lake.pin(TABLE, "one", first)
+    place.lake.pin_all(TABLE, {"one": first, "two": second, "three": first})
+    place.lake.pin_all(TABLE, {"two": second})
+    held = {"one": first, "two": second, "three": first}
+    assert tags(place.lake) == held
+    with pytest.raises(ConflictError, match="'one' already holds"):
+        place.lake.pin_all(TABLE, {"four": first, "one": second})
+    with pytest.raises(LakeloopError, match="no snapshot 77"):
+        place.lake.pin_all(TABLE, {"five": first, "six": "77"})
+    assert tags(place.lake) == held
+    with pytest.raises(LakeloopError, match="branch"):
+        place.lake.unpin(TABLE, "one", "main")
+    place.lake.unpin(TABLE, "one", "seven", "two")
+    assert tags(place.lake) == {"three": first}
+
+
 def tags(lake: Lake) -> dict[str, str]:
     state = lake.table_state(TABLE)
     assert state is not None

@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.crash_matrix.matrix import FIRST, SECOND, Matrix, both_sides
-from tests.faults.crash_matrix.points import FIRST_RUN_IN_PROCESS, LATER_RUN_IN_PROCESS, REFUSAL_IN_PROCESS
+from tests.faults.crash_matrix.keeping import kept
+from tests.faults.crash_matrix.matrix import FIRST, NEW_FEATURES, SECOND, Matrix, Rerun, both_sides
+from tests.faults.crash_matrix.points import (
+    FIRST_REFUSAL_IN_PROCESS,
+    FIRST_RUN_IN_PROCESS,
+    LATER_RUN_IN_PROCESS,
+    NEW_FEATURE_IN_PROCESS,
+    REFUSAL_IN_PROCESS,
+)
 from tests.faults.crash_matrix.world import World
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
@@ -15,19 +22,9 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
-    world = World(tmp_path_factory.mktemp("in_process"), engine="local")
-    matrix = Matrix(world)
-    try:
-        for name, files in (("first", FIRST), ("second", SECOND)):
-            world.offer(*files)
-            ended = world.run()
-            assert ended.code == 0, ended.output
-            matrix.clean[name] = world.facts()
-            if name == "first":
-                world.copy("first")
+    with kept(Matrix(World(tmp_path_factory.mktemp("in_process"), engine="local"))) as matrix:
+        matrix.prepare()
         yield matrix
-    finally:
-        world.close()
 
 
 def test_power_cuts_in_the_first_run_ever(matrix: Matrix) -> None:
@@ -42,10 +39,17 @@ def test_power_cuts_in_a_later_run(matrix: Matrix) -> None:
     matrix.die_often([*both_sides(LATER_RUN_IN_PROCESS)], "new run", "second")
 
 
+@pytest.mark.parametrize("rerun", ["resume", "new run"])
+def test_power_cuts_where_a_new_feature_widens_the_feature_table(matrix: Matrix, rerun: Rerun) -> None:
+    matrix.prepare_from_first("wider", *SECOND, **NEW_FEATURES)
+    matrix.die_often([*both_sides(NEW_FEATURE_IN_PROCESS)], rerun, "wider", **NEW_FEATURES)
+
+
 def test_power_cuts_while_a_batch_is_refused(matrix: Matrix) -> None:
-    matrix.world.offer("batch0", "spoiled")
-    matrix.world.restore("first")
-    assert matrix.world.run().code == 2
-    matrix.clean["refused"] = matrix.world.facts()
-    matrix.world.restore("first")
+    matrix.prepare_from_first("refused", "batch0", "spoiled", code=2)
     matrix.die_often([*both_sides(REFUSAL_IN_PROCESS)], "resume", "refused", code=2)
+
+
+def test_power_cuts_while_the_first_batch_is_refused(matrix: Matrix) -> None:
+    matrix.prepare_from_nothing("refused first", "spoiled", code=2)
+    matrix.die_often([*both_sides(FIRST_REFUSAL_IN_PROCESS)], "resume", "refused first", code=2)

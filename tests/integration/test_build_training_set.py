@@ -11,6 +11,7 @@ import pytest
 
 from lakeloop.domain.errors import ConflictError, RefusedError, UserError
 from lakeloop.domain.lineage import TrainingSet
+from lakeloop.pinning import pin_plan, pin_training_set, unpin_training
 from tests.integration.equality_deletes import delete_equal
 from tests.integration.landing import Landing, rows
 
@@ -59,6 +60,25 @@ def test_an_increment_is_exactly_the_new_rows(landing: Landing) -> None:
     built = landing.build()
     assert landing.feature_ids(built) == list(range(12, 24))
     assert (built.rows, built.newest_rows, len(built.snapshots)) == (12, 12, 2)
+
+
+def test_what_a_plan_has_pinned_is_read_although_somebody_expires_all_that_they_can(landing: Landing) -> None:
+    landing.land("one", 0, 10)
+    landing.consume(landing.plan())
+    for index, name in enumerate(["two", "three", "four"], start=1):
+        landing.land(name, 10 * index, 10)
+    plan, lake, table = landing.plan(), landing.spark_lake.lake, landing.use_case.table.name
+    pin_plan(lake, "pumps", "run-1", plan)
+    landing.land("later", 40, 10)
+    landing.spark_lake.sql(
+        f"CALL {landing.spark_lake.settings.catalog_name}.system.expire_snapshots(table => '{table}', "
+        "older_than => TIMESTAMP '2100-01-01 00:00:00', retain_last => 1)"
+    )
+    built = landing.build(plan)
+    assert landing.feature_ids(built) == list(range(10, 40))
+    pin_training_set(lake, "run-1", built)
+    unpin_training(lake, "run-1", built)
+    assert [r.name for r in landing.state.refs] == ["main"]
 
 
 def test_windows_reach_back_through_the_chain(landing: Landing) -> None:

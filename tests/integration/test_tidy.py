@@ -14,6 +14,7 @@ import pytest
 from lakeloop.adapters.files.folders import ArrowFolderKeeper
 from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
 from lakeloop.adapters.iceberg.housekeeping import IcebergTableKeeper
+from lakeloop.domain.pins import training_prefix
 from lakeloop.tidying import Places, TidyPlan, carry_out, plan_runs, plan_use_case
 from tests.integration.landing import Landing, rows
 
@@ -34,6 +35,7 @@ class Tidying(Landing):
             runs_uri=(self.folder / "runs").as_uri(),
             journal_uri=(self.folder / "journal").as_uri(),
             goes_on=lambda run_id: run_id == "live",
+            holder=lambda _: "live",
         )
 
     def plan(self, age_seconds: float = -60) -> TidyPlan:  # type: ignore[override]
@@ -95,6 +97,17 @@ def test_a_branch_that_moved_since_it_was_looked_at_stays(tidying: Tidying) -> N
     frame.writeTo(f"{tidying.name}.branch_lakeloop_batch_two").append()
     assert carry_out(tidying.places(), plan, lambda _: None) == ()
     assert "lakeloop_batch_two" in [r.name for r in tidying.state.refs]
+
+
+def test_what_a_dead_training_held_goes_and_what_a_live_one_holds_stays(tidying: Tidying) -> None:
+    first, table = str(tidying.land("one", 0, 9).snapshot_id), tidying.use_case.table.name
+    tags = {run: training_prefix("pumps", run) + first for run in ("dead", "live")}
+    others = training_prefix("pumps_of_others", "dead") + first
+    tidying.spark_lake.lake.pin_all(table, dict.fromkeys((*tags.values(), others), first))
+    assert tidying.found(age_seconds=3600) == {}
+    assert [(r.kind, r.name) for r in tidying.plan().removals] == [("tag", tags["dead"])]
+    tidying.tidy()
+    assert {r.name for r in tidying.state.refs} == {"main", tags["live"], others}
 
 
 def test_files_of_killed_writers_go_by_age_and_named_ones_never(tidying: Tidying) -> None:

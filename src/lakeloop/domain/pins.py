@@ -1,12 +1,13 @@
-"""Which snapshots a model version lives on, and under which tags Iceberg keeps them from expiring."""
+"""Which snapshots a model version, or a training under way, lives on, and which tags keep them from expiring."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
 
-from lakeloop.domain.base import Frozen
+from lakeloop.domain.base import Frozen, sha256_hex
 from lakeloop.domain.lineage import TrainingSet
+from lakeloop.domain.plan import Plan
 from lakeloop.domain.snapshots import Ref
 
 _TAG = re.compile(r"lakeloop_(?P<model>.+)_v(?P<version>\d+)(?:_(?:from|window|s\d+))?")
@@ -69,3 +70,66 @@ def pinned_for(tag: str) -> tuple[str, str] | None:
     """Model name and version behind a tag's name; None where it is no pin."""
     found = _TAG.fullmatch(tag)
     return (found["model"], found["version"]) if found else None
+
+
+def training_prefix(use_case: str, run_id: str) -> str:
+    """What the tags of one run's training begin with, on any table; no version's tag does."""
+    return f"{_trainings(use_case)}{sha256_hex(run_id)[:12]}_"
+
+
+def plan_pins(use_case: str, run_id: str, plan: Plan, retained: Collection[str]) -> tuple[Pin, ...]:
+    """All that a training reads of its source table: none of it may expire before the outcome.
+
+    The end; where the range has a start, each commit after it too, which an incremental scan needs; and the start,
+    unless it had expired before.
+
+    Args:
+        use_case: who trains.
+        run_id: of the pipeline.
+        plan: what is to be read.
+        retained: snapshot ids that the source table still has.
+    """
+    if plan.range is None:
+        return ()
+    start, end = plan.range.from_snapshot_id, plan.range.to_snapshot_id
+    needed = {end} if start is None else {*(s.snapshot_id for s in plan.snapshots), end}
+    needed |= {start} & {*retained} if start is not None else set()
+    prefix, table = training_prefix(use_case, run_id), plan.range.table
+    return tuple(Pin(table=table, tag=prefix + s, snapshot_id=s) for s in sorted(needed))
+
+
+def training_set_pins(run_id: str, training_set: TrainingSet, retained: Collection[str]) -> tuple[Pin, ...]:
+    """What a training needs beyond its plan: the feature table as it is read, and the start of its window.
+
+    Args:
+        run_id: of the pipeline.
+        training_set: what was built.
+        retained: snapshot ids that the source table still has.
+    """
+    prefix = training_prefix(training_set.use_case, run_id)
+    found = [(training_set.feature_table, training_set.feature_snapshot_id)]
+    oldest = training_set.oldest_from_snapshot_id
+    if oldest is not None and oldest in retained:
+        found.append((training_set.range.table, oldest))
+    return tuple(Pin(table=table, tag=prefix + s, snapshot_id=s) for table, s in found)
+
+
+def tags_of_training(refs: Iterable[Ref], use_case: str, run_id: str) -> tuple[str, ...]:
+    """The tags of one table that hold something for this run's training."""
+    prefix = training_prefix(use_case, run_id)
+    return tuple(tag for tag in _training_tags(refs, use_case) if tag.startswith(prefix))
+
+
+def tags_of_other_trainings(refs: Iterable[Ref], use_case: str, run_id: str | None) -> tuple[str, ...]:
+    """The tags of one table that hold something for trainings of this use case by other runs; by any, for None."""
+    mine = () if run_id is None else (training_prefix(use_case, run_id),)
+    return tuple(tag for tag in _training_tags(refs, use_case) if not tag.startswith(mine))
+
+
+def _trainings(use_case: str) -> str:
+    return f"lakeloop_training_{use_case}__"
+
+
+def _training_tags(refs: Iterable[Ref], use_case: str) -> list[str]:
+    form = re.compile(re.escape(_trainings(use_case)) + r"[0-9a-f]{12}_\d+")
+    return [ref.name for ref in refs if ref.kind == "tag" and form.fullmatch(ref.name)]

@@ -163,7 +163,8 @@ def _summary(action: Action, rows: int | None, read: tuple[Snapshot, ...]) -> st
     count = "an unknown number of rows" if rows is None else counted(rows, "row")
     if action == "rebuild":
         return f"the whole table at {short(read[-1].snapshot_id)}: {count}"
-    appends = [s for s in read if row_effect(s) == "append"]
+    # A branch of an empty table begins at an append of nothing, which would only puzzle a reader.
+    appends = [s for s in read if row_effect(s) == "append" and added_rows([s]) != 0]
     compactions = [s for s in read if row_effect(s) == "replace"]
     left = f"; {described(compactions)} changed no row" if compactions else ""
     return f"{described(appends) if appends else 'no append'}: {count} written{left}"

@@ -16,6 +16,7 @@ from lakeloop.domain.base import Frozen
 from lakeloop.domain.batch import BATCH_ID_PROPERTY
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_table import RANGE_PROPERTY
+from lakeloop.domain.pins import tags_of_other_trainings
 from lakeloop.domain.rereading import SCRATCH_MARK
 from lakeloop.domain.snapshots import Snapshot, TableState, ancestry
 from lakeloop.domain.time_travel import moment
@@ -27,7 +28,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AGE = re.compile(r"(\d{1,6})([smhd])")
 
 RemovalKind = Literal[
-    "branch", "snapshot", "data_file", "scratch_table", "staged_batch", "run_folder", "journal"
+    "branch", "tag", "snapshot", "data_file", "scratch_table", "staged_batch", "run_folder", "journal"
 ]
 
 
@@ -36,7 +37,7 @@ class Removal(Frozen):
 
     kind: RemovalKind
     place: str = Field(description="The table; or what holds the thing.")
-    name: str = Field(description="Branch, snapshot id, path, batch id or pipeline run id.")
+    name: str = Field(description="Branch, tag, snapshot id, path, batch id or pipeline run id.")
     reason: str
     snapshot_id: str | None = Field(default=None, description="Where a branch points: it stays if it moved.")
     bytes: int | None = None
@@ -137,6 +138,29 @@ def dead_branches(
                 Left(place=f"{state.name} branch {ref.name}", reason="it may be younger than the age")
             )
     return removals, left
+
+
+def dead_training_tags(
+    state: TableState, then: TableState | None, use_case: str, holder: str | None, cutoff_ms: int
+) -> list[Removal]:
+    """Tags by which trainings of dead runs still hold snapshots, there since the cutoff.
+
+    Args:
+        state: the table now.
+        then: its metadata as it was at the cutoff; None where that is not known any more, or there was none.
+        use_case: whose trainings.
+        holder: the run that holds the use case now: its tags stay; None where nobody does.
+        cutoff_ms: milliseconds since the epoch.
+    """
+    if then is None or then.table_uuid != state.table_uuid:
+        return []
+    before = {r.name for r in then.refs}
+    reason = f"held for a training that has ended or died, since before {moment(cutoff_ms)}"
+    return [
+        Removal(kind="tag", place=state.name, name=tag, reason=reason)
+        for tag in tags_of_other_trainings(state.refs, use_case, holder)
+        if tag in before
+    ]
 
 
 def dead_snapshots(state: TableState, without: Collection[str], cutoff_ms: int) -> list[Removal]:

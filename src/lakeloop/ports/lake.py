@@ -88,8 +88,15 @@ class Lake(Protocol):
             ConflictError: the tag holds another snapshot.
         """
 
-    def unpin(self, table: str, tag: str) -> None:
-        """Remove the tag; an absent one is a no-op."""
+    def pin_all(self, table: str, snapshots: Mapping[str, str]) -> None:
+        """Several pins in one commit: tag -> snapshot id. Either all hold then, or none was made.
+
+        Raises:
+            ConflictError: a tag holds another snapshot.
+        """
+
+    def unpin(self, table: str, *tags: str) -> None:
+        """Remove the tags in one commit; absent ones are a no-op."""
 
 
 class BatchPublisher(Protocol):

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.faults.crash_matrix.matrix import Rerun
-from tests.faults.crash_matrix.points import FIRST_RUN, HAND_POINTS, LATER_RUN, REFUSAL, REJECTION, Point
+from tests.faults.crash_matrix.points import HAND_POINTS, OF_A_RUN, Point
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 Results = dict[tuple[str, str, str, Rerun], list[str]]
+SCARCE = "scarce resources"
+"""First word of the cells that are no deaths."""
 COLUMNS: tuple[tuple[str, Rerun], ...] = (
     ("before", "resume"),
     ("before", "new run"),
@@ -20,11 +22,13 @@ COLUMNS: tuple[tuple[str, Rerun], ...] = (
 
 def publish(results: Results, page: Path = PAGE) -> None:
     """Replace what lies between the marks of each table all of whose points were played; the rest is a person's."""
-    runs, by_hand = ((p.step, p.name, "before", "resume") for p in points()), _hand_cells(HAND_POINTS)
-    if all(cell in results for cell in runs):
+    by_hand = _hand_cells(HAND_POINTS)
+    if all(_played(point, results) for point in OF_A_RUN):
         _replace(page, "crash matrix", table(results))
     if all(cell in results for cell in by_hand):
         _replace(page, "commands by hand", hand_table(results))
+    if any(cell[0] == SCARCE for cell in results):
+        _replace(page, SCARCE, scarce_table(results))
 
 
 def _replace(page: Path, name: str, content: str) -> None:
@@ -52,23 +56,34 @@ def hand_table(results: Results) -> str:
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", total])
 
 
+def scarce_table(results: Results) -> str:
+    """A row a shortage."""
+    rows = [
+        [what, where, _cell(found)] for (kind, what, where, _), found in results.items() if kind == SCARCE
+    ]
+    lines = [["what is short", "step", "end"], ["---"] * 3, *sorted(rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _hand_cells(chosen: Iterable[Point]) -> list[tuple[str, str, str, Rerun]]:
     return [(p.step, p.name, side, "again") for p in chosen for side in ("before", "after")]
-
-
-def points() -> list[Point]:
-    """Each once, in the order of the table."""
-    return list(dict.fromkeys([*FIRST_RUN[:9], *LATER_RUN, *FIRST_RUN[9:], *REJECTION, *REFUSAL]))
 
 
 def table(results: Results) -> str:
     """A row a point, a column a death and rerun."""
     head = ["step", "commit point", *(f"cut {side}, {rerun}" for side, rerun in COLUMNS)]
-    lines = [head, ["---"] * len(head), *(_row(point, results) for point in points())]
+    lines = [head, ["---"] * len(head), *(_row(point, results) for point in OF_A_RUN)]
     of_runs = [found for (_, _, _, rerun), found in results.items() if rerun != "again"]
     same = sum(not found for found in of_runs)
-    total = f"{len(points())} points, {same} of {len(of_runs)} deaths ended as a clean run."
+    total = f"{len(OF_A_RUN)} points, {same} of {len(of_runs)} deaths ended as a clean run."
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", total])
+
+
+def _played(point: Point, results: Results) -> bool:
+    return any(
+        all((point.step, point.name, side, rerun) in results for side in ("before", "after"))
+        for _, rerun in COLUMNS
+    )
 
 
 def _row(point: Point, results: Results) -> list[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from lakeloop.domain.use_case import UseCase
+from tests.faults.crash_matrix.keeping import kept
 from tests.faults.crash_matrix.matrix import Matrix, both_sides
-from tests.faults.crash_matrix.points import HAND_POINTS, Point
+from tests.faults.crash_matrix.points import BY_HAND
 from tests.faults.crash_matrix.ready_home import TABLE_SOURCE, add_ready_batch, make_ready_home
-from tests.faults.crash_matrix.table import publish
 from tests.faults.crash_matrix.world import World, use_case
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
@@ -27,27 +26,18 @@ WORDS = {
 def versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     """A home with two versions, the second of them live."""
     world = World(tmp_path_factory.mktemp("by-hand"), changes=TABLE_SOURCE)
-    matrix, declared = Matrix(world), UseCase.model_validate(use_case(world.folder, **TABLE_SOURCE))
-    try:
+    declared = UseCase.model_validate(use_case(world.folder, **TABLE_SOURCE))
+    with kept(Matrix(world)) as matrix:
         make_ready_home(world.settings, declared)
         matrix.prepare_two_versions(lambda: add_ready_batch(world.settings, declared, 1))
         yield matrix
-    finally:
-        world.close()
-    if os.environ.get("LAKELOOP_PUBLISH_CRASH_MATRIX"):
-        publish(matrix.results)
 
 
-def named(value: object) -> str | None:
-    return f"{value.step}-{value.name}".replace(" ", "-") if isinstance(value, Point) else None
-
-
-@pytest.mark.parametrize(("point", "side"), [*both_sides(HAND_POINTS)], ids=named)
-def test_a_power_cut_in_a_command(versions: Matrix, point: Point, side: str) -> None:
-    words = [point.step, str(versions.world.file()), *WORDS[point.step]]
-    if point.step not in versions.clean:
-        versions.world.restore("second")
-        ended = versions.world.call(*words)
-        assert ended.code == 0, ended.output
-        versions.clean[point.step] = versions.world.facts()
-    versions.die_by_hand(point, side, words)
+@pytest.mark.parametrize("command", BY_HAND)
+def test_power_cuts_in_a_command(versions: Matrix, command: str) -> None:
+    words = [command, str(versions.world.file()), *WORDS[command]]
+    versions.world.restore("second")
+    ended = versions.world.call(*words)
+    assert ended.code == 0, ended.output
+    versions.clean[command] = versions.world.facts()
+    versions.die_in_chain(lambda: versions.by_hand(words), [*both_sides(BY_HAND[command])], "again")

@@ -129,9 +129,11 @@ class World:
 
     def run(self, *words: str, faults: dict[str, str] | None = None, **changes: Any) -> Ended:
         """`lakeloop run`, to its end or its death."""
-        for marker in (self.folder / "once").iterdir():
-            marker.unlink()
-        return self.call("run", str(self.file(**changes)), *words, faults=faults)
+        return self.call(*self.run_command(**changes), *words, faults=faults)
+
+    def run_command(self, **changes: Any) -> tuple[str, str]:
+        """What to call for a run."""
+        return "run", str(self.file(**changes))
 
     def facts(self) -> dict[str, Any]:
         """What there is to see, without ids and times."""
@@ -151,6 +153,8 @@ class World:
     def call(self, *words: str, faults: dict[str, str] | None = None) -> Ended:
         """A command in a process of its own."""
         self.calls += 1
+        for marker in (self.folder / "once").iterdir():
+            marker.unlink()
         log, started = self.folder / "logs" / f"{self.calls}.txt", time.monotonic()
         process = self.begin(words, {**self.environment, **(faults or {})}, log)
         code = process.wait(RUN_SECONDS)

@@ -153,6 +153,17 @@ class TestServe:
         assert first["endpoint"]["version"] == "1"
         assert first["endpoint"]["to_snapshot_id"] == runs.TO
         assert bring_up(runs.use_case(), models, deployer) == first
+        assert bring_up(runs.use_case(), models, deployer, "1") == first
+
+    def test_another_version_than_the_champion_is_refused_and_nothing_is_touched(
+        self, tmp_path: Path
+    ) -> None:
+        models, deployer = self.registered(tmp_path), MemoryDeployer(lambda _, rows: [0.5] * len(rows))
+        models.promote("card_fraud", "1", None)
+        with pytest.raises(UserError, match="version 7 is not the champion, version 1 is") as refused:
+            bring_up(runs.use_case(), models, deployer, "7")
+        assert "lakeloop rollback card_fraud --to 7 --reason" in str(refused.value.fix)
+        assert deployer.live("card-fraud") is None
 
     def test_a_version_that_is_no_champion_is_not_served(self, tmp_path: Path) -> None:
         models, deployer = self.registered(tmp_path), MemoryDeployer(lambda _, rows: [0.5] * len(rows))

@@ -132,6 +132,12 @@ def test_the_first_run_reads_from_the_first_row() -> None:
     assert answer.columns == ((1, "id", "long"), (2, "amount", "float"))
 
 
+def test_the_empty_append_at_which_a_table_begins_is_not_told_as_one() -> None:
+    answer = plan(table(snapshot("1", None, rows=0), snapshot("2", "1")))
+    assert (answer.action, ids(answer), answer.added_rows) == ("append-scan", ["1", "2"], 10)
+    assert "1 append (2): 10 rows written" in said(answer)
+
+
 def test_several_appends_since_the_watermark_are_read_together() -> None:
     chain = [snapshot(str(n), str(n - 1) if n > 1 else None) for n in range(1, 6)]
     answer = plan(table(*chain), consumed("2"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,36 +131,53 @@ class IcebergLake:
             ConflictError: the tag holds another snapshot, or other writers were faster too many times.
             LakeloopError: no such table or snapshot.
         """
-        for _ in range(PIN_ATTEMPTS):
-            loaded = self._load(table)
-            held = loaded.metadata.refs.get(tag)
-            if held is not None:
-                _same_pin(table, tag, str(held.snapshot_id), snapshot_id)
-                return
-            schema_at(loaded, snapshot_id)
-            changes = loaded.manage_snapshots().create_tag(int(snapshot_id), tag, FOREVER_MS)
-            if self._committed(changes):
-                return
-        raise ConflictError(f"the table kept changing while {tag!r} was set", where=table, fix="try again")
+        self.pin_all(table, {tag: snapshot_id})
 
-    def unpin(self, table: str, tag: str) -> None:
-        """Remove the tag; an absent one is a no-op.
+    def pin_all(self, table: str, snapshots: Mapping[str, str]) -> None:
+        """Make each tag hold its snapshot for ever, in one commit; tags that do already are left as they are.
 
         Raises:
-            ConflictError: other writers were faster too many times.
-            LakeloopError: no such table, or the name is a branch's.
+            ConflictError: a tag holds another snapshot, or other writers were faster too many times.
+            LakeloopError: no such table or snapshot.
         """
         for _ in range(PIN_ATTEMPTS):
             loaded = self._load(table)
-            held = loaded.metadata.refs.get(tag)
-            if held is None:
-                return
-            if held.snapshot_ref_type != "tag":
-                raise LakeloopError(f"{tag!r} is a branch, not a pin", where=table, fix="name a tag")
-            if self._committed(loaded.manage_snapshots().remove_tag(tag)):
+            changes: Any = None
+            for tag, snapshot_id in snapshots.items():
+                held = loaded.metadata.refs.get(tag)
+                if held is not None:
+                    _same_pin(table, tag, str(held.snapshot_id), snapshot_id)
+                    continue
+                schema_at(loaded, snapshot_id)
+                changes = changes or loaded.manage_snapshots()
+                changes = changes.create_tag(int(snapshot_id), tag, FOREVER_MS)
+            if changes is None or self._committed(changes):
                 return
         raise ConflictError(
-            f"the table kept changing while {tag!r} was removed", where=table, fix="try again"
+            f"the table kept changing while {_named(snapshots)} was set", where=table, fix="try again"
+        )
+
+    def unpin(self, table: str, *tags: str) -> None:
+        """Remove the tags in one commit; absent ones are a no-op.
+
+        Raises:
+            ConflictError: other writers were faster too many times.
+            LakeloopError: no such table, or a name is a branch's.
+        """
+        for _ in range(PIN_ATTEMPTS):
+            loaded = self._load(table)
+            changes: Any = None
+            for tag in tags:
+                held = loaded.metadata.refs.get(tag)
+                if held is None:
+                    continue
+                if held.snapshot_ref_type != "tag":
+                    raise LakeloopError(f"{tag!r} is a branch, not a pin", where=table, fix="name a tag")
+                changes = (changes or loaded.manage_snapshots()).remove_tag(tag)
+            if changes is None or self._committed(changes):
+                return
+        raise ConflictError(
+            f"the table kept changing while {_named(tags)} was removed", where=table, fix="try again"
         )
 
     def find(self, table: str) -> Table | None:
@@ -204,6 +221,11 @@ class IcebergLake:
             except CommitFailedException:
                 return False
         return True
+
+
+def _named(tags: Collection[str]) -> str:
+    first, *others = tags
+    return f"{first!r}" + (f" (with {len(others)} others)" if others else "")
 
 
 def _same_pin(table: str, tag: str, held: str, wanted: str) -> None:

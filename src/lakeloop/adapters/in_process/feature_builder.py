@@ -10,7 +10,7 @@ from lakeloop.adapters.iceberg.branches import IcebergRefs
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.iceberg.range_builder import RangeAppends, RangeBuilder
 from lakeloop.adapters.in_process.source_rows import history_rows, source_rows
-from lakeloop.adapters.in_process.tables import arrow_schema, check_writable, create_table, iceberg_type
+from lakeloop.adapters.in_process.tables import add_columns, arrow_schema, check_writable, create_table
 from lakeloop.domain.dialects import DUCKDB
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.feature_rows import LABEL_COLUMN
@@ -90,9 +90,7 @@ class _Ranges(RangeAppends):
         state = self._lake.table_state(name)
         lacking = missing_columns(self._table, [(c.name, c.type) for c in state.columns] if state else [])
         if lacking:
-            with loaded.update_schema() as update:
-                for column, kind in lacking.items():
-                    update.add_column(column, iceberg_type(kind))
+            add_columns(self._settings, loaded, lacking)
         return loaded
 
     def _write(self, refs: IcebergRefs, range_: SnapshotRange, branch: str) -> dict[str, int]:

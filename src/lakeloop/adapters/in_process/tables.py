@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.iceberg.catalog import reachable
 from lakeloop.adapters.iceberg.lake import IcebergLake
-from lakeloop.domain.errors import LakeloopError
+from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,6 +61,27 @@ def create_table(
             lake.catalog.create_table(name, schema, partition_spec=spec, properties=PROPERTIES)
         except TableAlreadyExistsError:
             return
+
+
+def add_columns(settings: Settings, table: Table, columns: Mapping[str, str]) -> None:
+    """Columns at the table's end, in one commit; `table` has them then.
+
+    Raises:
+        ConflictError: somebody else changed the table meanwhile.
+    """
+    from pyiceberg.exceptions import CommitFailedException
+
+    with reachable(settings):
+        try:
+            with table.update_schema() as update:
+                for column, kind in columns.items():
+                    update.add_column(column, iceberg_type(kind))
+        except CommitFailedException as error:
+            raise ConflictError(
+                "the table changed while columns were added",
+                where=".".join(table.name()),
+                fix="run the step again",
+            ) from error
 
 
 def check_writable(table: Table) -> None:

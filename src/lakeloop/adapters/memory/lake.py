@@ -137,16 +137,32 @@ class MemoryLake:
             refs = tuple(sorted([*state.refs, pin], key=lambda r: r.name))
             self._states[table] = state.model_copy(update={"refs": refs})
 
-    def unpin(self, table: str, tag: str) -> None:
-        """Remove the tag; an absent one is a no-op.
+    def pin_all(self, table: str, snapshots: Mapping[str, str]) -> None:
+        """All of the pins, or none.
 
         Raises:
-            LakeloopError: no such table, or the name is a branch's.
+            ConflictError: a tag holds another snapshot.
+            LakeloopError: no such table or snapshot.
+        """
+        before = self._known(table)
+        try:
+            for tag, snapshot_id in snapshots.items():
+                self.pin(table, tag, snapshot_id)
+        except LakeloopError:
+            self._states[table] = before
+            raise
+
+    def unpin(self, table: str, *tags: str) -> None:
+        """Remove the tags; absent ones are a no-op.
+
+        Raises:
+            LakeloopError: no such table, or a name is a branch's.
         """
         state = self._known(table)
-        if any(r.name == tag and r.kind == "branch" for r in state.refs):
-            raise LakeloopError(f"{tag!r} is a branch, not a pin", where=table, fix="name a tag")
-        refs = tuple(r for r in state.refs if r.name != tag)
+        branches = [r.name for r in state.refs if r.name in tags and r.kind == "branch"]
+        if branches:
+            raise LakeloopError(f"{branches[0]!r} is a branch, not a pin", where=table, fix="name a tag")
+        refs = tuple(r for r in state.refs if r.name not in tags)
         self._states[table] = state.model_copy(update={"refs": refs})
 
     def _known(self, table: str) -> TableState:

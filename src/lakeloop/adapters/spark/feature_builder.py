@@ -12,7 +12,7 @@ from lakeloop.adapters.spark.failures import first_line, spark_failures
 from lakeloop.adapters.spark.feature_rows import feature_rows
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.adapters.spark.source_rows import source_rows
-from lakeloop.adapters.spark.sql import create_table, qualified, rows_at
+from lakeloop.adapters.spark.sql import add_columns, create_table, qualified, rows_at
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN
 from lakeloop.domain.feature_table import UNKNOWN_LABEL, FeatureTable, missing_columns
@@ -87,8 +87,7 @@ class _Ranges(RangeAppends):
             return
         lacking = missing_columns(self._table, [(c.name, c.type) for c in state.columns])
         if lacking:
-            added = ", ".join(f"{quoted(name)} {kind}" for name, kind in lacking.items())
-            self._spark.sql(f"ALTER TABLE {self._name} ADD COLUMNS ({added})")
+            add_columns(self._spark, self._settings, self._table.name, lacking)
 
     def _write(self, range_: SnapshotRange, branch: str) -> dict[str, int]:
         from pyspark.sql import Observation

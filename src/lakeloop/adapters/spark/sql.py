@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lakeloop.domain.labels import quoted
@@ -36,6 +37,12 @@ def create_table(
         f"CREATE TABLE IF NOT EXISTS {qualified(settings, table)} ({listed}) USING iceberg {partitioned} "
         "TBLPROPERTIES ('format-version'='2', 'write.parquet.compression-codec'='zstd')"
     )
+
+
+def add_columns(spark: SparkSession, settings: Settings, table: str, columns: Mapping[str, str]) -> None:
+    """Columns at the table's end, name -> Spark SQL type, in one commit."""
+    added = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    spark.sql(f"ALTER TABLE {qualified(settings, table)} ADD COLUMNS ({added})")
 
 
 def appended_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyiceberg.types import IntegerType
 
+from lakeloop.adapters.iceberg.housekeeping import IcebergTableKeeper
 from lakeloop.adapters.iceberg.lake import FOREVER_MS, IcebergLake
 from lakeloop.adapters.iceberg.metadata import read_metadata_file
 from lakeloop.adapters.memory.lake import MemoryLake
@@ -222,6 +225,59 @@ def test_an_iceberg_pin_never_ages(tmp_path: Path) -> None:
     table = lake.find(TABLE)
     assert table is not None
     assert table.metadata.refs["model_v1"].max_ref_age_ms == FOREVER_MS
+
+
+def test_pins_on_a_table_of_version_3_lose_nothing_that_its_writer_knows(tmp_path: Path) -> None:
+    """pyiceberg writes no metadata of version 3: what it changes is put onto the last writer's document."""
+    settings = Settings(home=tmp_path)
+    lake = IcebergLake(settings)
+    first, second = (iceberg_append(lake, rows(i, 4, "a"), {}) for i in (0, 4))
+    before = as_version_3(lake)
+    lake = IcebergLake(settings)
+    lake.pin_all(TABLE, {"one": first, "two": second})
+    lake.unpin(TABLE, "two")
+    table = lake.find(TABLE)
+    assert table is not None
+    table.manage_snapshots().create_branch(int(first), "attempt").commit()
+    assert IcebergTableKeeper(settings).drop_branch(TABLE, "attempt", first)
+    after = document(lake)
+    assert set(after["refs"]) == {"main", "one"}
+    assert after["refs"]["one"]["max-ref-age-ms"] == FOREVER_MS
+    assert len(after["metadata-log"]) == len(before["metadata-log"]) + 4
+    changed = {"refs", "last-updated-ms", "metadata-log"}
+    assert {k: v for k, v in after.items() if k not in changed} == {
+        k: v for k, v in before.items() if k not in changed
+    }
+    state = lake.table_state(TABLE)
+    assert state is not None
+    assert (state.format_version, state.current_snapshot_id) == (3, second)
+    with pytest.raises(NotImplementedError, match="Spark can"), table.update_schema() as change:
+        change.add_column("more", IntegerType())
+
+
+def document(lake: IcebergLake) -> dict[str, Any]:
+    table = lake.find(TABLE)
+    assert table is not None
+    value: dict[str, Any] = json.loads(Path(table.metadata_location.removeprefix("file://")).read_bytes())
+    return value
+
+
+def as_version_3(lake: IcebergLake) -> dict[str, Any]:
+    """The current metadata file as Spark would have left it, with what pyiceberg does not know."""
+    made = document(lake)
+    lineage = [{**s, "first-row-id": 4 * i, "added-rows": 4} for i, s in enumerate(made["snapshots"])]
+    made |= {
+        "format-version": 3,
+        "next-row-id": 8,
+        "snapshots": lineage,
+        "encryption-keys": [],
+        "later": {"a": 1},
+    }
+    made["schemas"][0]["fields"][0]["initial-default"] = 7
+    table = lake.find(TABLE)
+    assert table is not None
+    Path(table.metadata_location.removeprefix("file://")).write_text(json.dumps(made))
+    return made
 
 
 def test_a_renamed_column_is_filtered_by_the_name_it_had_at_the_snapshot(tmp_path: Path) -> None:

@@ -62,8 +62,15 @@ def test_an_increment_is_exactly_the_new_rows(landing: Landing) -> None:
     assert (built.rows, built.newest_rows, len(built.snapshots)) == (12, 12, 2)
 
 
-def test_what_a_plan_has_pinned_is_read_although_somebody_expires_all_that_they_can(landing: Landing) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_what_a_plan_has_pinned_is_read_although_somebody_expires_all_that_they_can(
+    landing: Landing, version: int
+) -> None:
     landing.land("one", 0, 10)
+    landing.spark_lake.sql(
+        f"ALTER TABLE {landing.spark_lake.settings.catalog_name}.{landing.use_case.table.name} "
+        f"SET TBLPROPERTIES ('format-version' = '{version}')"
+    )
     landing.consume(landing.plan())
     for index, name in enumerate(["two", "three", "four"], start=1):
         landing.land(name, 10 * index, 10)

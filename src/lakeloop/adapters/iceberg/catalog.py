@@ -52,10 +52,14 @@ def open_catalog(settings: Settings) -> Catalog:
     with reachable(settings):
         from pyiceberg.catalog import load_catalog
 
-        if not is_embedded(settings):
-            return load_catalog(settings.catalog_name, **settings.iceberg_catalog)
-        create_embedded(settings)
-        return load_catalog(settings.catalog_name, **embedded_properties(settings))
+        from lakeloop.adapters.iceberg.v3_metadata import write_version_3
+
+        if is_embedded(settings):
+            create_embedded(settings)
+        properties = embedded_properties(settings) if is_embedded(settings) else settings.iceberg_catalog
+        catalog = load_catalog(settings.catalog_name, **properties)
+        write_version_3(catalog)
+        return catalog
 
 
 def embedded_properties(settings: Settings) -> dict[str, str]:

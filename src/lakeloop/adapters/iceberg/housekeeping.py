@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from pyiceberg.serializers import FromInputFile
 from lakeloop.adapters.iceberg.catalog import reachable as catalog_reachable
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.iceberg.metadata import table_state
+from lakeloop.adapters.iceberg.v3_metadata import metadata_document
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.snapshots import TableState
 from lakeloop.domain.tidying import StoredFile, TableFiles, reachable
@@ -183,7 +183,7 @@ class IcebergTableKeeper:
 
 
 def _state(table: str, metadata: Any) -> TableState:
-    return table_state(table, json.loads(metadata.model_dump_json(by_alias=True)))
+    return table_state(table, metadata_document(metadata))
 
 
 def _ids(table: Table) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from lakeloop.adapters.iceberg.difference import file_difference
 from lakeloop.adapters.iceberg.equality_deletes import plan_files
 from lakeloop.adapters.iceberg.metadata import local_path, read_metadata_file, table_state
 from lakeloop.adapters.iceberg.rows import listed, schema_at, select, stream, stream_files
+from lakeloop.adapters.iceberg.v3_metadata import metadata_document
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN, TableState
 from lakeloop.ports.lake import FileDifference
@@ -64,7 +64,7 @@ class IcebergLake:
         loaded = self.find(table)
         if loaded is None:
             return None
-        return table_state(table, json.loads(loaded.metadata.model_dump_json(by_alias=True)))
+        return table_state(table, metadata_document(loaded.metadata))
 
     def read_batches(
         self,

@@ -3,10 +3,11 @@
 from components.build_training_set import core
 from lakeloop import bootstrap
 from lakeloop.claiming import now_ms
+from lakeloop.domain.errors import RefusedError, UserError
 from lakeloop.domain.ledger import watermark
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.plan import Plan
-from lakeloop.pinning import pin_plan, pin_training_set
+from lakeloop.pinning import pin_plan, pin_training_set, unpin_training
 from lakeloop.planning import plan_use_case
 from lakeloop.recording import record
 from lakeloop.runtime.claimant import claimant_of, recorded_by
@@ -39,11 +40,23 @@ def body(step: Step) -> None:
         document=plan.model_dump_json(),
         still=lambda events: watermark(events) == plan.watermark,
     ):
-        pin_plan(lake, step.use_case.name, step.pipeline_run_id, plan)
-        training_set = bootstrap.feature_builder(step.settings, progress).build(step.use_case, plan)
-        pin_training_set(lake, step.pipeline_run_id, training_set)
+        training_set = _build(step, plan)
     progress(core.told(plan, training_set))
     _leave(step, training_set)
+
+
+def _build(step: Step, plan: Plan) -> TrainingSet:
+    """The training set, its snapshots pinned; rows that cannot make one are a refusal on the record."""
+    lake = bootstrap.lake(step.settings)
+    pin_plan(lake, step.use_case.name, step.pipeline_run_id, plan)
+    try:
+        training_set = bootstrap.feature_builder(step.settings, progress).build(step.use_case, plan)
+    except (UserError, RefusedError) as error:
+        unpin_training(lake, step.use_case.name, step.pipeline_run_id, step.use_case.table.name)
+        _record_refusal(step, plan, str(error))
+        raise
+    pin_training_set(lake, step.pipeline_run_id, training_set)
+    return training_set
 
 
 def _leave(step: Step, training_set: TrainingSet) -> None:
@@ -63,10 +76,14 @@ def _leave(step: Step, training_set: TrainingSet) -> None:
     bootstrap.journal(step.settings).record(step.pipeline_run_id, "training_set", document)
 
 
-def _refuse(step: Step, plan: Plan) -> None:
+def _record_refusal(step: Step, plan: Plan, reason: str) -> None:
     by = recorded_by(step.settings)
-    event = core.refusal_event(step.use_case.name, plan, step.pipeline_run_id, now_ms(), by)
+    event = core.refusal_event(step.use_case.name, plan, step.pipeline_run_id, now_ms(), by, reason)
     record(bootstrap.ledger(step.settings), event)
+
+
+def _refuse(step: Step, plan: Plan) -> None:
+    _record_refusal(step, plan, "; ".join(plan.reasons))
     document = plan.model_dump(mode="json") | {"step": "build_training_set"}
     bootstrap.journal(step.settings).record(step.pipeline_run_id, "refusal", document)
     raise core.refusal_error(step.use_case.name, step.use_case.table.name, plan)

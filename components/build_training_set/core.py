@@ -24,7 +24,9 @@ def told(plan: Plan, training_set: TrainingSet | None) -> str:
     )
 
 
-def refusal_event(use_case: str, plan: Plan, pipeline_run_id: str, at_ms: int, by: str) -> LedgerEvent:
+def refusal_event(  # noqa: PLR0913, PLR0917 - one field each
+    use_case: str, plan: Plan, pipeline_run_id: str, at_ms: int, by: str, reason: str
+) -> LedgerEvent:
     """The ledger's line about a refused range; it consumes nothing, a retry makes the same one."""
     subject = plan.range.model_dump_json() if plan.range else plan.model_dump_json()
     return LedgerEvent(
@@ -33,7 +35,7 @@ def refusal_event(use_case: str, plan: Plan, pipeline_run_id: str, at_ms: int, b
         kind="refused",
         at_ms=at_ms,
         by=by,
-        reason="; ".join(plan.reasons),
+        reason=reason,
         pipeline_run_id=pipeline_run_id,
         range=plan.range,
         schema_id=plan.schema_id,

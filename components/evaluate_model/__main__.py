@@ -34,8 +34,8 @@ def body(step: Step) -> None:
     with claimant_of(step).holding(trained.lineage.training_set.range, "judging"):
         verdict, evaluated = _evaluate(step, trained)
         if verdict.decision == "reject":  # before the outcome: after it, a rerun finds nothing to do here
-            training_set = trained.lineage.training_set
-            unpin_training(bootstrap.lake(step.settings), step.pipeline_run_id, training_set)
+            read, lake = trained.lineage.training_set, bootstrap.lake(step.settings)
+            unpin_training(lake, read.use_case, step.pipeline_run_id, read.range.table, read.feature_table)
         record(bootstrap.ledger(step.settings), _judged(step, trained, verdict))
     _leave(step, trained, verdict, evaluated)
 

@@ -22,7 +22,9 @@ def body(step: Step) -> None:
     made = pins(registered.model_name, registered.version, training_set, retained)
     for pin in made:
         lake.pin(pin.table, pin.tag, pin.snapshot_id)
-    unpin_training(lake, step.pipeline_run_id, training_set)  # the version's own pins hold all of it
+    # The version's own pins hold all of it.
+    tables = training_set.range.table, training_set.feature_table
+    unpin_training(lake, training_set.use_case, step.pipeline_run_id, *tables)
     registration = registered.model_copy(update={"pins": main_pins(made)})
     _leave(step, trained, registration)
 

@@ -48,15 +48,17 @@ def pin_training_set(lake: Lake, run_id: str, training_set: TrainingSet) -> None
     _drop_others(lake, lake.table_state(training_set.feature_table), training_set.use_case, run_id)
 
 
-def unpin_training(lake: Lake, run_id: str, training_set: TrainingSet) -> None:
-    """Let go of all that the run's training held: it is rejected, or a version holds what it needs by itself.
+def unpin_training(lake: Lake, use_case: str, run_id: str, *tables: str) -> None:
+    """Let go of all that the run's training held in these tables.
+
+    It is refused or rejected, or a version holds what it needs by itself.
 
     Raises:
         LakeloopError: the catalog does not answer.
     """
-    for table in (training_set.range.table, training_set.feature_table):
+    for table in tables:
         state = lake.table_state(table)
-        tags = tags_of_training(state.refs, training_set.use_case, run_id) if state else ()
+        tags = tags_of_training(state.refs, use_case, run_id) if state else ()
         if tags:
             lake.unpin(table, *tags)
 

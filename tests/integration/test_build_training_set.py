@@ -84,7 +84,7 @@ def test_what_a_plan_has_pinned_is_read_although_somebody_expires_all_that_they_
     built = landing.build(plan)
     assert landing.feature_ids(built) == list(range(10, 40))
     pin_training_set(lake, "run-1", built)
-    unpin_training(lake, "run-1", built)
+    unpin_training(lake, "pumps", "run-1", table, built.feature_table)
     assert [r.name for r in landing.state.refs] == ["main"]
 
 

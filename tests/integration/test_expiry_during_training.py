@@ -14,7 +14,7 @@ import pytest
 from lakeloop import bootstrap
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.claiming import Claimant
-from lakeloop.domain.errors import ConflictError
+from lakeloop.domain.errors import ConflictError, UserError
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.pins import training_prefix
 from lakeloop.domain.plan import Plan
@@ -147,6 +147,19 @@ def test_a_training_that_others_expire_under_is_registered_and_holds_no_more_tha
         (FEATURES, built.feature_snapshot_id),
     ):
         assert sum(b.num_rows for b in plant.lake.read_batches(table, snapshot_id))
+
+
+def test_rows_that_cannot_make_a_training_set_are_a_refusal_on_the_record(tmp_path: Path) -> None:
+    plant = trained_once(tmp_path)
+    plant.append()
+    label = plant.use_case.label.model_copy(update={"positive": 77})
+    plant.use_case = plant.use_case.model_copy(update={"label": label})
+    with pytest.raises(UserError):
+        plant.step("build_training_set", "run-2")
+    assert plant.tags(SOURCE) == []
+    last = bootstrap.ledger(plant.settings).events("pumps")[-1]
+    assert (last.kind, last.pipeline_run_id) == ("refused", "run-2")
+    assert "label" in last.reason
 
 
 def test_what_is_pinned_by_a_plan_can_be_built_although_all_else_has_expired(tmp_path: Path) -> None:

@@ -21,15 +21,21 @@ _REMOVALS = ("deleted-records", "deleted-data-files", "added-delete-files", "add
 def row_effect(snapshot: Snapshot) -> Operation:
     """The operation by what it did: a mislabelled commit counts as an overwrite.
 
-    An `append` that removed something is none, nor is a `replace` that wrote more rows than it replaced.
+    An `append` that removed something is none, nor is a `replace` that wrote more rows than it replaced, or fewer where
+    there were no delete files whose rows it could have left out.
     """
     if snapshot.operation == "append" and any(snapshot.count(key) for key in _REMOVALS):
         return "overwrite"
-    if snapshot.operation == "replace" and _number(snapshot, "added-records") > _number(
-        snapshot, "deleted-records"
-    ):
-        return "overwrite"
+    if snapshot.operation == "replace":
+        wrote, replaced = _number(snapshot, "added-records"), _number(snapshot, "deleted-records")
+        return "overwrite" if wrote > replaced or (wrote < replaced and _lost_rows(snapshot)) else "replace"
     return snapshot.operation
+
+
+def _lost_rows(snapshot: Snapshot) -> bool:
+    """Whether, by its own summary, there was no delete file before it and none came with it."""
+    before = snapshot.count("total-delete-files") == 0 and not snapshot.count("removed-delete-files")
+    return before and not snapshot.count("removed-dvs")
 
 
 def is_harmless(snapshot: Snapshot) -> bool:

@@ -57,7 +57,8 @@ def schema_findings(
             findings.append(Finding(text=f"{change.text}, which the use case does not look at"))
             continue
         allowed = policy.on_schema_change == "allow_added" and change.kind == "added"
-        choice: Literal["refuse"] | None = None if allowed else "refuse"
+        rebuilds = policy.on_schema_change == "rebuild"
+        choice: Literal["refuse", "rebuild"] | None = None if allowed else "rebuild" if rebuilds else "refuse"
         findings.append(Finding(text=change.text, choice=choice, setting="on_schema_change"))
     return findings
 

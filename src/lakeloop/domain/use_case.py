@@ -177,7 +177,10 @@ class SnapshotPolicy(Frozen):
     on_expired_start: Literal["refuse", "rebuild"] = "refuse"
     on_rollback: Literal["refuse", "rebuild"] = "refuse"
     on_replaced_table: Literal["refuse", "rebuild"] = "refuse"
-    on_schema_change: Literal["refuse", "allow_added"] = "refuse"
+    on_schema_change: Literal["refuse", "allow_added", "rebuild"] = Field(
+        default="refuse",
+        description="Of columns that the use case looks at. rebuild: the whole table is read as it is now.",
+    )
 
 
 Target = Literal["local", "kserve", "cai"]

@@ -237,12 +237,30 @@ def test_of_two_choices_the_more_cautious_one_holds() -> None:
         snapshot("2", "1", "append", deleted_records=3),
         snapshot("2", "1", "append", added_delete_files=1),
         snapshot("2", "1", "replace", added_records=11, deleted_records=10),
+        snapshot("2", "1", "replace", added_records=9, deleted_records=10, total_delete_files=0),
         snapshot("2", "1", "unknown"),
     ],
-    ids=["append that deletes", "append with delete files", "compaction that adds", "no operation"],
+    ids=[
+        "append that deletes",
+        "append with delete files",
+        "compaction that adds",
+        "compaction that loses",
+        "no operation",
+    ],
 )
 def test_a_commit_that_is_not_what_it_says_counts_as_an_overwrite(mislabelled: Snapshot) -> None:
     assert plan(table(snapshot("1", None), mislabelled), consumed("1")).action == "refuse"
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{"total_delete_files": 1}, {"total_delete_files": 0, "removed_delete_files": 1}, {}],
+    ids=["some are left", "they went with it", "nobody counted"],
+)
+def test_a_compaction_may_leave_out_what_delete_files_deleted(counts: dict[str, int]) -> None:
+    fewer = snapshot("3", "2", "replace", added_records=9, deleted_records=10, **counts)
+    answer = plan(table(snapshot("1", None), snapshot("2", "1"), fewer), consumed("1"))
+    assert (answer.action, answer.added_rows) == ("append-scan", 10)
 
 
 def test_a_row_that_is_inexact_under_delete_files_is_not_counted() -> None:
@@ -370,7 +388,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("policy", ["refuse", "allow_added"])
+@pytest.mark.parametrize("policy", ["refuse", "allow_added", "rebuild"])
 @pytest.mark.parametrize("remembered", [True, False])
 def test_a_changed_schema(change: str, policy: str, remembered: bool) -> None:
     schemas = {0: COLUMNS, 1: CHANGES[change]}
@@ -378,7 +396,7 @@ def test_a_changed_schema(change: str, policy: str, remembered: bool) -> None:
     mark = consumed("1") if remembered else consumed("1", columns=())
     answer = plan(state, mark, on_schema_change=policy)
     allowed = (change, policy) == ("added", "allow_added")
-    assert answer.action == ("append-scan" if allowed else "refuse")
+    assert answer.action == ("rebuild" if policy == "rebuild" else "append-scan" if allowed else "refuse")
     assert WORDS[change] in said(answer)
     assert answer.schema_id == 1
 

@@ -65,7 +65,7 @@ POLICIES = st.builds(
     on_expired_start=CHOICES,
     on_rollback=CHOICES,
     on_replaced_table=CHOICES,
-    on_schema_change=st.sampled_from(["refuse", "allow_added"]),
+    on_schema_change=st.sampled_from(["refuse", "allow_added", "rebuild"]),
 )
 
 

@@ -54,10 +54,12 @@ def test_of_three_runs_at_once_one_trains_and_the_others_are_told(matrix: Matrix
     assert not differences(world.facts(), matrix.clean["first"])
 
 
-def test_the_published_matrix_has_every_point_and_none_that_differs() -> None:
+def test_the_published_matrix_has_known_points_and_none_that_differs() -> None:
     text = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
-    missing = [
-        p.name for p in OF_A_RUN if not re.search(rf"\| {p.step} \| {re.escape(p.name)} \| .*same", text)
-    ]
-    assert not missing, "run make crash-matrix: these are not in the table, or differ"
-    assert "differs" not in text
+    known = {(point.step, point.name) for point in OF_A_RUN}
+    rows = re.findall(
+        r"^\| (\w+) \| ([^|]+) \| (?:same|-)", text.partition("commands by hand: begin")[0], re.MULTILINE
+    )
+    assert len(rows) > 30
+    assert not {*rows} - known, "run make crash-matrix: these are no points any more"
+    assert "| differs" not in text

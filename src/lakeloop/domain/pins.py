@@ -12,6 +12,8 @@ from lakeloop.domain.snapshots import Ref
 
 _TAG = re.compile(r"lakeloop_(?P<model>.+)_v(?P<version>\d+)(?:_(?:from|window|s\d+))?")
 
+MOST_COMMITS = 200
+
 
 class Pin(Frozen):
     """A snapshot that must not expire while the version is not retired."""
@@ -81,7 +83,8 @@ def plan_pins(use_case: str, run_id: str, plan: Plan, retained: Collection[str])
     """All that a training reads of its source table: none of it may expire before the outcome.
 
     The end; where the range has a start, each commit after it too, which an incremental scan needs; and the start,
-    unless it had expired before.
+    unless it had expired before. Of more than `MOST_COMMITS` only both ends: refs are a part of every metadata file,
+    and the commits between are needed for as long as features are computed only.
 
     Args:
         use_case: who trains.
@@ -92,7 +95,8 @@ def plan_pins(use_case: str, run_id: str, plan: Plan, retained: Collection[str])
     if plan.range is None:
         return ()
     start, end = plan.range.from_snapshot_id, plan.range.to_snapshot_id
-    needed = {end} if start is None else {*(s.snapshot_id for s in plan.snapshots), end}
+    read = plan.snapshots if start is not None and len(plan.snapshots) <= MOST_COMMITS else ()
+    needed = {*(s.snapshot_id for s in read), end}
     needed |= {start} & {*retained} if start is not None else set()
     prefix, table = training_prefix(use_case, run_id), plan.range.table
     return tuple(Pin(table=table, tag=prefix + s, snapshot_id=s) for s in sorted(needed))

@@ -59,8 +59,8 @@ class ForkedInterpreter(WarmInterpreter):
         self._ready, self._lock = threading.Event(), threading.Lock()
         self._start_up = _start_up(environment)
         threading.Thread(target=self._listen, daemon=True).start()
-        if not self._ready.wait(10):
-            raise TimeoutError("the forked interpreter did not answer in 10 s")
+        if not self._ready.wait(60):
+            raise TimeoutError("the forked interpreter did not answer in 60 s")
 
 
 def _serve_and_leave(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""One matrix for all of its tests that start a JVM: what clean runs leave is played once."""
+"""One matrix for all tests that start a JVM, and one for all that need none: clean runs are played once for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from tests.faults.crash_matrix.world import World
 
 
 @pytest.fixture(scope="package")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    """Batches and features by Spark."""
+    with kept(Matrix(World(tmp_path_factory.mktemp("spark")))) as matrix:
+        matrix.prepare()
+        yield matrix
+
+
+@pytest.fixture(scope="package")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
-    with kept(Matrix(World(tmp_path_factory.mktemp("crash")))) as matrix:
+    """Everything without a JVM."""
+    with kept(Matrix(World(tmp_path_factory.mktemp("in_process"), engine="local"))) as matrix:
         matrix.prepare()
         yield matrix

@@ -13,7 +13,7 @@ from tests.faults.crash_matrix.points import BY_HAND
 from tests.faults.crash_matrix.ready_home import TABLE_SOURCE, add_ready_batch, make_ready_home
 from tests.faults.crash_matrix.world import World, use_case
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
 WORDS = {
     "rollback": ("--to", "1", "--reason", "it is worse"),

@@ -16,7 +16,7 @@ from tests.faults.crash_matrix.matrix import KILLED, SECOND, Matrix, dying
 from tests.faults.crash_matrix.points import LATER_RUN, kill
 from tests.faults.crash_matrix.table import SCARCE
 
-pytestmark = [pytest.mark.crash, pytest.mark.spark, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
 HOURS = 3600
 STORES = {"catalog.db": "the catalog", "mlflow.db": "MLflow's database"}
@@ -29,6 +29,7 @@ def check_as_clean(matrix: Matrix, what: str, where: str) -> None:
 
 
 def ready_for(matrix: Matrix, step: str) -> str:
+    matrix.stop_before_each_step()
     matrix.world.offer(*SECOND)
     matrix.world.restore(step)
     return matrix.world.newest_run()
@@ -84,12 +85,13 @@ def test_a_step_that_dies_alone_is_tried_again_by_its_run(matrix: Matrix, name: 
     check_as_clean(matrix, f"step killed alone, {side}: {name}", point.step)
 
 
-def test_a_full_disk_under_spark_leaves_main_as_it_was(matrix: Matrix) -> None:
-    matrix.world.offer(*SECOND)
-    matrix.world.restore("first")
-    ended = matrix.world.run(faults={"LAKELOOP_TEST_FILE_BYTES": "ingest_batch=2500"})
+@pytest.mark.spark
+def test_a_full_disk_under_spark_leaves_main_as_it_was(spark: Matrix) -> None:
+    spark.world.offer(*SECOND)
+    spark.world.restore("first")
+    ended = spark.world.run(faults={"LAKELOOP_TEST_FILE_BYTES": "ingest_batch=2500"})
     assert ended.code == 0, ended.output
-    check_as_clean(matrix, "disk full, once, under Spark", "ingest_batch")
+    check_as_clean(spark, "disk full, once, under Spark", "ingest_batch")
 
 
 @pytest.mark.parametrize(

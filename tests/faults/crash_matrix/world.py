@@ -20,8 +20,8 @@ from lakeloop.settings import Settings
 from tests.faults.crash_matrix.points import WANTED
 
 ROOT = Path(__file__).resolve().parents[3]
-RUN_SECONDS = 200
-READY_SECONDS = 90
+RUN_SECONDS = 600
+READY_SECONDS = 300
 COMMAND = "tests.faults.crash_matrix.command"
 ENDPOINT = "pumps"
 BATCH_ROWS = 400
@@ -54,6 +54,7 @@ def use_case(inbox: Path, **changes: Any) -> dict[str, Any]:
         "features": ["amount", "kind", {"name": "double", "expression": "amount * 2"}],
         "train": {"rounds": 10, "threads": 1},
         "gate": {"min_rows": 10, "min_positives": 2, "max_loss": 1.0, "bootstrap_samples": 100},
+        "deployment": {"timeout_seconds": 300},
     }
     return {**document, **changes}
 

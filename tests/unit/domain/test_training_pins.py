@@ -31,6 +31,8 @@ def plan(start: str | None, *read: str) -> Plan:
         (plan("1", "2", "3"), {"1", "2", "3"}, ["1", "2", "3"]),
         (plan("1", "2", "3"), {"2", "3"}, ["2", "3"]),  # the start had expired before
         (plan(None, "1", "2", "3"), {"1", "2", "3"}, ["3"]),  # read whole: only its end
+        (plan("0", *map(str, range(1, 201))), {*map(str, range(201))}, sorted(map(str, range(201)))),
+        (plan("0", *map(str, range(1, 202))), {*map(str, range(202))}, ["0", "201"]),  # too many: the ends
         (Plan(action="nothing", reasons=("none",)), {"1"}, []),
     ],
 )

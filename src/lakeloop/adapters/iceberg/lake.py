@@ -220,6 +220,10 @@ class IcebergLake:
                 changes.commit()
             except CommitFailedException:
                 return False
+            except ValueError as error:
+                if "unknown snapshot" not in str(error):
+                    raise
+                return False  # it has expired since the table was read: the next look tells
         return True
 
 

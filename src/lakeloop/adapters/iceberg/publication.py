@@ -12,6 +12,7 @@ from typing import Protocol
 
 from lakeloop.adapters.spark.landed_batches import LandedBatches
 from lakeloop.adapters.spark.staging import PublishingRefs, Staged, StagingKey, attempts, stage
+from lakeloop.domain.base import sha256_hex
 from lakeloop.domain.batch import (
     BATCH_ID_PROPERTY,
     BATCH_NUMBER_PROPERTY,
@@ -31,6 +32,8 @@ from lakeloop.ports.lake import Lake
 
 PUBLISH_ATTEMPTS = 5
 ATTEMPT_PROPERTY = "lakeloop.attempt"
+MADE_FOR_PROPERTY = "lakeloop.made-for"
+"""Of a table: the digest of the batch that it was made for, so that a rerun after a crash knows its own table."""
 
 
 class BatchRefs(PublishingRefs, Protocol):
@@ -54,13 +57,18 @@ class Publication(ABC):
         self._key = StagingKey(BATCH_ID_PROPERTY, batch_id, f"lakeloop_batch_{batch_id}")
         self._created = False
 
+    @property
+    def made_for(self) -> str:
+        """The value of `MADE_FOR_PROPERTY` in a table that this batch makes."""
+        return sha256_hex(self._key.value)[:20]
+
     @abstractmethod
     def check(self) -> None:
         """Refuse a batch that cannot be read as declared, before a table is made for it."""
 
     @abstractmethod
     def create_table(self) -> None:
-        """Make the table with the declared columns."""
+        """Make the table with the declared columns and `MADE_FOR_PROPERTY`."""
 
     @abstractmethod
     def open_refs(self) -> BatchRefs:
@@ -90,9 +98,10 @@ class Publication(ABC):
             ConflictError: other writers were faster, `PUBLISH_ATTEMPTS` times.
         """
         self.check()
-        if self._lake.table_state(self._table) is None:
+        state = self._lake.table_state(self._table)
+        if state is None:
             self.create_table()
-            self._created = True
+        self._created = state is None or state.properties.get(MADE_FOR_PROPERTY) == self.made_for
         refs = self.open_refs()
         for _ in range(PUBLISH_ATTEMPTS):
             result = self._try(refs, attempt)

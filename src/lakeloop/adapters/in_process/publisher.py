@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from lakeloop.adapters.iceberg.branches import IcebergRefs
 from lakeloop.adapters.iceberg.catalog import reachable
 from lakeloop.adapters.iceberg.lake import IcebergLake
-from lakeloop.adapters.iceberg.publication import BatchRefs, Publication, check_table, published_already
+from lakeloop.adapters.iceberg.publication import (
+    MADE_FOR_PROPERTY,
+    BatchRefs,
+    Publication,
+    check_table,
+    published_already,
+)
 from lakeloop.adapters.iceberg.rows import appended, schema_at, select, stream
 from lakeloop.adapters.in_process.batch_rows import typed_rows
 from lakeloop.adapters.in_process.quarantine import keep_refused
@@ -89,7 +95,9 @@ class _Publication(Publication):
         columns = {
             c: "timestamptz" if t == "timestamp" else t for c, t in self._use_case.table.columns.items()
         }
-        create_table(self._settings, self._iceberg, self._table, columns, self._use_case.table.partition_by)
+        made_for = {MADE_FOR_PROPERTY: self.made_for}
+        partition_by = self._use_case.table.partition_by
+        create_table(self._settings, self._iceberg, self._table, columns, partition_by, made_for)
 
     def open_refs(self) -> IcebergRefs:
         """The table's branches."""

@@ -37,8 +37,13 @@ def iceberg_type(kind: str) -> Any:
     return Schema.model_validate({"type": "struct", "fields": [field]}).fields[0].field_type
 
 
-def create_table(
-    settings: Settings, lake: IcebergLake, name: str, columns: dict[str, str], partition_by: tuple[str, ...]
+def create_table(  # noqa: PLR0913, PLR0917 - what a table is
+    settings: Settings,
+    lake: IcebergLake,
+    name: str,
+    columns: dict[str, str],
+    partition_by: tuple[str, ...],
+    properties: Mapping[str, str] | None = None,
 ) -> None:
     """Namespace and table, as `lakeloop.adapters.spark.sql.create_table` makes them, unless they are there.
 
@@ -54,11 +59,13 @@ def create_table(
         for i, (column, kind) in enumerate(columns.items(), start=1)
     ]
     schema = Schema(*fields)
-    spec = _spec(schema, partition_by)
+    spec, properties = _spec(schema, partition_by), {**PROPERTIES, **(properties or {})}
     with reachable(settings):
         try:
             lake.catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
-            lake.catalog.create_table(name, schema, partition_spec=spec, properties=PROPERTIES)
+            lake.catalog.create_table(
+                name, schema, partition_spec=spec, properties={**PROPERTIES, **(properties or {})}
+            )
         except TableAlreadyExistsError:
             return
 

@@ -6,7 +6,13 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from lakeloop.adapters.iceberg.publication import BatchRefs, Publication, check_table, published_already
+from lakeloop.adapters.iceberg.publication import (
+    MADE_FOR_PROPERTY,
+    BatchRefs,
+    Publication,
+    check_table,
+    published_already,
+)
 from lakeloop.adapters.spark.batch_files import Layout, estimated_rows, layouts
 from lakeloop.adapters.spark.batch_rows import SPARK_TYPES, check_keys, explain_failure, typed_rows
 from lakeloop.adapters.spark.batch_sources import check_unchanged, readable
@@ -117,7 +123,9 @@ class _Publication(Publication):
     def create_table(self) -> None:
         """Make the table with the declared columns."""
         columns = {c: SPARK_TYPES.get(t, t) for c, t in self._use_case.table.columns.items()}
-        create_table(self._spark, self._settings, self._table, columns, self._use_case.table.partition_by)
+        made_for = {MADE_FOR_PROPERTY: self.made_for}
+        partition_by = self._use_case.table.partition_by
+        create_table(self._spark, self._settings, self._table, columns, partition_by, made_for)
 
     def append(self, branch: str, properties: dict[str, str]) -> None:
         """Append the batch's rows to the branch, with these properties in the snapshot's summary."""

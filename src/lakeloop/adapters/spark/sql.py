@@ -17,25 +17,28 @@ def qualified(settings: Settings, table: str) -> str:
     return ".".join(quoted(part) for part in (settings.catalog_name, *table.split(".")))
 
 
-def create_table(
+def create_table(  # noqa: PLR0913, PLR0917 - what a table is
     spark: SparkSession,
     settings: Settings,
     table: str,
     columns: dict[str, str],
     partition_by: tuple[str, ...],
+    properties: Mapping[str, str] | None = None,
 ) -> None:
     """Namespace and table (format version 2, Parquet with zstd), unless they are there.
 
     Columns are name -> Spark SQL type, all optional; `partition_by` are Iceberg transforms in Spark's SQL, e.g.
-    `days(event_time)`.
+    `days(event_time)`; `properties` are the table's, beside those two, their values without quotes.
     """
     namespace = qualified(settings, table.rpartition(".")[0])
     spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {namespace}")
     listed = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
     partitioned = f"PARTITIONED BY ({', '.join(partition_by)})" if partition_by else ""
+    known = {"format-version": "2", "write.parquet.compression-codec": "zstd", **(properties or {})}
+    told = ", ".join(f"'{name}'='{value}'" for name, value in known.items())
     spark.sql(
         f"CREATE TABLE IF NOT EXISTS {qualified(settings, table)} ({listed}) USING iceberg {partitioned} "
-        "TBLPROPERTIES ('format-version'='2', 'write.parquet.compression-codec'='zstd')"
+        f"TBLPROPERTIES ({told})"
     )
 
 

@@ -6,11 +6,13 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lakeloop.ports.pipelines import PipelineService
     from lakeloop.runners.cluster import Followed
     from lakeloop.settings import Settings
 
-JOURNAL_SECONDS = 20.0
+STORE_SECONDS = 20.0
 
 
 CLUSTER, JOB = "cluster", "kubernetes-job"
@@ -74,30 +76,46 @@ def log_command(run_id: str, task: str, on: str) -> str:
 
 
 def journal_documents(settings: Settings, run_id: str) -> dict[str, Any]:
-    """The run's documents; empty where the journal is out of reach, which is found out within `JOURNAL_SECONDS`."""
+    """The run's documents; empty where the journal is out of reach, which is found out within `STORE_SECONDS`."""
+    from lakeloop import bootstrap
     from lakeloop.cli import output
 
     found: dict[str, Any] = {}
-    problems: list[str] = []
-    reading = threading.Thread(
-        target=_read_journal, args=(settings, run_id, found, problems), name="journal", daemon=True
-    )
-    reading.start()
-    reading.join(JOURNAL_SECONDS)
-    if reading.is_alive():
-        problems.append(f"no answer within {JOURNAL_SECONDS:g} s")
-    if problems:
-        output.say(f"the run journal {settings.journal} cannot be read from here: {problems[0]}")
+    problem = _within_limits(lambda: found.update(bootstrap.journal(settings).documents(run_id)))
+    if problem:
+        output.say(f"the run journal {settings.journal} cannot be read from here: {problem}")
     return dict(found)
 
 
-def _read_journal(settings: Settings, run_id: str, found: dict[str, Any], problems: list[str]) -> None:
+def free_of_ended_run(service: PipelineService, settings: Settings, use_case: str) -> str:
+    """Release the use case where a run of the service still holds it and has ended; why that failed, if it did."""
     from lakeloop import bootstrap
+    from lakeloop.cli import output
+    from lakeloop.runners.cluster.ended_claims import free_of_ended
+    from lakeloop.runtime.claimant import recorded_by
 
-    try:
-        found.update(bootstrap.journal(settings).documents(run_id))
-    except Exception as error:  # noqa: BLE001 - told; the run's end is told without the journal then
-        problems.append(str(error))
+    def free() -> None:
+        ended = free_of_ended(bootstrap.ledger(settings), service, use_case, recorded_by(settings))
+        if ended:
+            output.say(f"{use_case} is no longer held by run {ended}, which has ended")
+
+    return _within_limits(free)
+
+
+def _within_limits(work: Callable[[], None]) -> str:
+    """Do it in `STORE_SECONDS`; what went wrong, in words: stores need not be reachable from where one submits."""
+    problems: list[str] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - told by the caller, which does without
+            problems.append(str(error))
+
+    doing = threading.Thread(target=guarded, name="store", daemon=True)
+    doing.start()
+    doing.join(STORE_SECONDS)
+    return problems[0] if problems else f"no answer within {STORE_SECONDS:g} s" if doing.is_alive() else ""
 
 
 def _tell(

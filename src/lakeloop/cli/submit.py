@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from lakeloop.domain.batch import BatchOptions
     from lakeloop.domain.remote_run import Submission
     from lakeloop.domain.use_case import UseCase
+    from lakeloop.ports.pipelines import PipelineService
+    from lakeloop.settings import Settings
+
+TERMINATION_SECONDS = 120.0
+"""Within which a run that was told to end has ended: the grace period of its pods, and the service's own pace."""
 
 On = Annotated[
     str,
@@ -74,7 +80,7 @@ def submit(  # noqa: PLR0913 - a command's signature is its options
       lakeloop submit card_fraud --on kubernetes-job
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
     from lakeloop.cli import output
-    from lakeloop.cli.cluster_runs import elsewhere, follow_and_tell, service_of
+    from lakeloop.cli.cluster_runs import elsewhere, follow_and_tell, free_of_ended_run, service_of
     from lakeloop.cli.preflight import check_once
     from lakeloop.cli.run import batch_options
     from lakeloop.settings import Settings
@@ -85,6 +91,7 @@ def submit(  # noqa: PLR0913 - a command's signature is its options
     options = batch_options(loaded, rows, number, plant or [], land=not no_batch)
     wanted = _submission(loaded, pipeline, options, parameters or [], key, experiment or "")
     check_once(loaded, settings)
+    free_of_ended_run(service, settings, loaded.name)  # out of reach: the steps' own claim decides
     run_id = service.start(wanted)
     link = service.link(run_id)
     if detach:
@@ -114,6 +121,8 @@ def follow(run_id: RunId, *, on: On = "cluster", json: Json = False) -> None:
 def terminate(run_id: RunId, *, on: On = "cluster") -> None:
     """End a run on the cluster; what its steps have made stays as it is.
 
+    Waits until it has ended, then frees its use case, so that the next run need not wait for the lease of its claim.
+
     \b
       lakeloop terminate RUN_ID
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
@@ -121,15 +130,45 @@ def terminate(run_id: RunId, *, on: On = "cluster") -> None:
     from lakeloop.cli.cluster_runs import elsewhere, service_of
     from lakeloop.settings import Settings
 
-    service = service_of(Settings(), on)
+    settings = Settings()
+    service = service_of(settings, on)
     before = service.look(run_id)
     if before.ended:
         output.data(f"run {run_id} has ended already: {before.state}")
         return
     service.terminate(run_id)
-    output.data(
-        f"run {run_id} is being terminated; {output.program()} follow {run_id}{elsewhere(on)} shows its end"
-    )
+    if _ended(service, run_id):
+        output.data(f"run {run_id} is terminated")
+        _free(service, settings, before.use_case)
+        return
+    again = f"{output.program()} follow {run_id}{elsewhere(on)}"
+    output.data(f"run {run_id} is being terminated; {again} shows its end")
+
+
+def _ended(service: PipelineService, run_id: str) -> bool:
+    """Whether the run ends within `TERMINATION_SECONDS`."""
+    import time
+
+    from lakeloop.domain.errors import ServiceAwayError
+
+    until = time.monotonic() + TERMINATION_SECONDS
+    while time.monotonic() < until:
+        with suppress(ServiceAwayError):  # bounded by the limit
+            if service.look(run_id).ended:
+                return True
+        time.sleep(1)
+    return False
+
+
+def _free(service: PipelineService, settings: Settings, use_case: str) -> None:
+    from lakeloop.cli import output
+    from lakeloop.cli.cluster_runs import free_of_ended_run
+
+    if use_case and (problem := free_of_ended_run(service, settings, use_case)):
+        output.say(
+            f"note: the ledger cannot be reached from here ({problem}): if the run held {use_case}, its claim ends "
+            "with its lease, or with the next submit from where the ledger can be reached"
+        )
 
 
 def _submission(  # noqa: PLR0913, PLR0917 - what the options say

@@ -49,6 +49,9 @@ class RemoteRun(Frozen):
     ended_at_ms: int | None = None
     tasks: tuple[RemoteTask, ...] = ()
     error: str = ""
+    use_case: str = Field(
+        default="", description="Its name, from the run's arguments; empty where it has none."
+    )
 
     @property
     def ended(self) -> bool:

@@ -6,6 +6,7 @@ one node for every group (root, condition, loop, exit handler). Only the compile
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -56,7 +57,18 @@ def remote_run(document: Mapping[str, Any]) -> RemoteRun:
         ended_at_ms=ended,
         tasks=tuple(sorted(_tasks(rows, spec), key=lambda t: (t.started_at_ms or 0, t.name, t.task_id))),
         error=_error(document),
+        use_case=_use_case(document),
     )
+
+
+def _use_case(document: Mapping[str, Any]) -> str:
+    """Name of the use case among the run's arguments."""
+    arguments = (document.get("runtime_config") or {}).get("parameters") or {}
+    try:
+        given = json.loads(arguments.get("use_case") or "{}")
+    except (TypeError, ValueError):
+        return ""
+    return str(given.get("name") or "") if isinstance(given, dict) else ""
 
 
 def _run_state(document: Mapping[str, Any]) -> RunState:

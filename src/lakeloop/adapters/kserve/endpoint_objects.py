@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from lakeloop.adapters.kserve import names
 from lakeloop.adapters.kserve.cluster import Cluster, poll
 from lakeloop.adapters.kserve.gateway_objects import GatewayPlace, gateway_objects, routes_config_map
-from lakeloop.adapters.kserve.inference_service import handle_in
+from lakeloop.adapters.kserve.inference_service import handle_in, predictor_budget
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.routes import ROUTES_KEY, Routes
 
@@ -107,7 +107,9 @@ class EndpointObjects:
         found = self._cluster.get("InferenceService", name)
         if found is not None and "deletionTimestamp" in found["metadata"]:
             self._wait_gone("InferenceService", name)
-        self._cluster.apply(manifest)
+        budget = predictor_budget(self._cluster.apply(manifest))
+        if budget is not None:
+            self._cluster.apply(budget)
 
     def stop_model(self, handle: str) -> bool:
         """Delete the InferenceService; its pods finish their requests. False where there was none."""

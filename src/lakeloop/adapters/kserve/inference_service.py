@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from lakeloop.adapters.kserve import names
-from lakeloop.adapters.kserve.pods import CONTAINER_SECURITY, POD_SECURITY, empty_folders, probe, spread
+from lakeloop.adapters.kserve.pods import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    disruption_budget,
+    empty_folders,
+    probe,
+    spread,
+)
 from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
 from lakeloop.domain.model_pods import ModelPods
@@ -64,6 +71,22 @@ def inference_service(version: ServedVersion) -> Object:
         },
         "spec": {"predictor": predictor},
     }
+
+
+def predictor_budget(applied: Object) -> Object | None:
+    """Of a version with several pods: evicted one at a time. Goes with its InferenceService, which owns it.
+
+    Args:
+        applied: the InferenceService as the cluster has it, with its uid.
+    """
+    if int(applied["spec"]["predictor"].get("minReplicas", 1)) < 2:  # noqa: PLR2004 - one pod is not spared
+        return None
+    metadata, match = applied["metadata"], {names.HANDLE_LABEL: handle_in(applied)}
+    budget = disruption_budget(metadata["name"], metadata["namespace"], metadata["labels"], match)
+    budget["metadata"]["ownerReferences"] = [
+        {key: applied[key] for key in ("apiVersion", "kind")} | {k: metadata[k] for k in ("name", "uid")}
+    ]
+    return budget
 
 
 def handle_in(manifest: Object) -> str:

@@ -2,12 +2,15 @@
 
 import os
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from lakeloop.domain.errors import LakeloopError
-from scripts.cluster.bring_up import bring_up
+from lakeloop.domain.errors import LakeloopError, UserError
+from scripts.cluster.bring_up import bring_up, programs_of
 from scripts.cluster.loading import load
 from scripts.cluster.programs import Programs
 from scripts.cluster.readiness import wait_ready
@@ -19,20 +22,47 @@ from scripts.images.sets import SETS
 ROOT: Final = Path(__file__).parents[2]
 OVERLAY: Final = ROOT / "manifests/overlays/kind"
 NAMESPACE: Final = ROOT / "manifests/base/platform/namespace.yaml"
+BASE_IMAGE: Final = "python:3.11-slim-bookworm"
+_POLL_SECONDS: Final = 2.0
 _STARTED: Final = time.monotonic()
 
 
 def main() -> None:
     """Bring up, build, load, apply, wait; then say what is there."""
     cluster = os.environ.get("CLUSTER", "lakeloop")
-    programs = bring_up(cluster, tell)
-    tell("images")
-    build_all(programs)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="images") as beside:
+        ended, is_up = threading.Event(), threading.Event()
+        building = beside.submit(build_beside, programs_of(cluster), ended, is_up)
+        try:
+            programs = bring_up(cluster, tell)
+            is_up.set()
+        finally:
+            ended.set()
+        building.result()
     images = [tag for chosen in SETS for tag in chosen.tags]
     changed = load(programs, cluster, [*images, *ensure_images(programs, tell)], tell)
     apply(programs, changed)
     wait_ready(programs, tell)
     print(_what_next(programs, cluster))
+
+
+def build_beside(programs: Programs, ended: threading.Event, is_up: threading.Event) -> None:
+    """Build the images as soon as there is something to build them on, while the cluster comes up.
+
+    Args:
+        programs: docker; the bring-up may still have to install it.
+        ended: set once the bring-up has ended.
+        is_up: set before that if it went well; else nothing is built.
+    """
+    base = os.environ.get("BASE_IMAGE") or BASE_IMAGE
+    while not ended.wait(_POLL_SECONDS):
+        with suppress(UserError):  # not installed yet
+            if programs.succeeds("docker", "image", "inspect", base):
+                break
+    if ended.is_set() and not is_up.is_set():
+        return
+    tell("images")
+    build_all(programs)
 
 
 def apply(programs: Programs, changed: list[str]) -> None:

@@ -38,16 +38,15 @@ def main() -> None:
             is_up.set()
         finally:
             ended.set()
-        building.result()
-    images = [tag for chosen in SETS for tag in chosen.tags]
-    changed = load(programs, cluster, [*images, *ensure_images(programs, tell)], tell)
+        images = building.result()
+    changed = load(programs, cluster, images, tell)
     apply(programs, changed)
     wait_ready(programs, tell)
     print(_what_next(programs, cluster))
 
 
-def build_beside(programs: Programs, ended: threading.Event, is_up: threading.Event) -> None:
-    """Build the images as soon as there is something to build them on, while the cluster comes up.
+def build_beside(programs: Programs, ended: threading.Event, is_up: threading.Event) -> list[str]:
+    """Build the images as soon as there is something to build them on, while the cluster comes up; their names.
 
     Args:
         programs: docker; the bring-up may still have to install it.
@@ -60,9 +59,10 @@ def build_beside(programs: Programs, ended: threading.Event, is_up: threading.Ev
             if programs.succeeds("docker", "image", "inspect", base):
                 break
     if ended.is_set() and not is_up.is_set():
-        return
+        return []
     tell("images")
     build_all(programs)
+    return [*(tag for chosen in SETS for tag in chosen.tags), *ensure_images(programs, tell)]
 
 
 def apply(programs: Programs, changed: list[str]) -> None:

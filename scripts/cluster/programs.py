@@ -1,15 +1,18 @@
 """The programs that bring a cluster up, each call with a limit and one clear error."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from lakeloop.domain.errors import LakeloopError, UserError
 
 CALL_TIMEOUT_SECONDS: Final = 120
+_BUILDX_SINCE: Final = 23
 _FROM: Final = {
     "docker": "install Docker Engine, or name another client in DOCKER",
     "kind": "install kind 0.27 or newer, or set LAKELOOP_CLUSTER_UP to a command that brings a cluster up",
@@ -92,7 +95,8 @@ class Programs:
             UserError: it is not installed.
         """
         name = os.environ.get("DOCKER", "docker") if program == "docker" else program
-        found = shutil.which(name, path=self.full_environment.get("PATH"))
+        path = self.full_environment.get("PATH", os.defpath)
+        found = docker_client(path) if name == "docker" else shutil.which(name, path=path)
         if found is None:
             raise UserError(
                 f"{name} is not installed",
@@ -100,3 +104,30 @@ class Programs:
                 fix=_FROM.get(program, f"install {program}, or mend the path"),
             )
         return found
+
+
+def docker_client(path: str) -> str | None:
+    """The first Docker client that can build with BuildKit; else the first; None where there is none.
+
+    Several may be installed, and one without its part for builds is good for nothing but asking.
+    """
+    places = dict.fromkeys(folder for folder in path.split(os.pathsep) if folder)
+    found = [client for folder in places if (client := shutil.which("docker", path=folder))]
+    return next((client for client in found if _builds(client)), found[0] if found else None)
+
+
+@cache
+def _builds(client: str) -> bool:
+    """Clients before 23 bring BuildKit along; from then on it is the plugin buildx."""
+    version = re.search(r"version (\d+)\.", _said(client, "--version"))
+    if version and int(version[1]) < _BUILDX_SINCE:
+        return True
+    return bool(_said(client, "buildx", "version"))
+
+
+def _said(client: str, *words: str) -> str:
+    try:
+        done = subprocess.run([client, *words], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if done.returncode else done.stdout

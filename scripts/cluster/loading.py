@@ -10,9 +10,11 @@ import json
 import subprocess
 import tarfile
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from lakeloop.domain.errors import LakeloopError
 from scripts.cluster.programs import Programs
@@ -39,14 +41,13 @@ def load(programs: Programs, cluster: str, images: Sequence[str], tell: Tell) ->
     if not nodes:
         raise LakeloopError("the cluster has no nodes", where=f"kind cluster {cluster}", fix="make kind-up")
     for node in nodes:
-        named: dict[str, str] = {}
-        for image in images:
-            config = _config_digest(programs, image)
-            if _held(programs, node, image) != config:
-                tell(f"loading {image} into {node}")
-                _load(programs, node, image, named.get(config))
-                changed.append(image)
-            named.setdefault(config, image)
+        absent = [
+            image for image in images if _held(programs, node, image) != _config_digest(programs, image)
+        ]
+        if absent:
+            tell(f"loading into {node}: {', '.join(absent)}")
+            _load(programs, node, absent)
+            changed += absent
     return sorted(set(changed))
 
 
@@ -75,38 +76,43 @@ def _held(programs: Programs, node: str, image: str) -> str:
     return str((manifest.get("config") or {}).get("digest", ""))
 
 
-def _load(programs: Programs, node: str, image: str, same: str | None) -> None:
-    if same is not None:
-        words = ("images", "tag", "--force", node_name(same), node_name(image))
-        programs.call("docker", "exec", node, *_CTR, *words)
-        return
+def _load(programs: Programs, node: str, images: Sequence[str]) -> None:
+    """All at once, so that what they share is read and sent once."""
     present = set(programs.call("docker", "exec", node, *_CTR, "content", "ls", "--quiet").split())
     with tempfile.TemporaryDirectory(prefix="lakeloop-load-") as scratch:
         saved = Path(scratch, "saved.tar")
-        programs.call("docker", "save", "--output", str(saved), image, seconds=LOAD_TIMEOUT_SECONDS)
-        archive = Path(scratch, "image.tar")
-        with tarfile.open(saved) as source, tarfile.open(archive, "w") as target:
-            write_archive(source, target, node_name(image), present)
-        saved.unlink()
-        with archive.open("rb") as stream:
-            _import(programs, node, stream)
+        programs.call("docker", "save", "--output", str(saved), *images, seconds=LOAD_TIMEOUT_SECONDS)
+        with tarfile.open(saved) as source:
+            _import(programs, node, lambda target: write_archive(source, target, present))
 
 
-def write_archive(source: tarfile.TarFile, target: tarfile.TarFile, name: str, present: set[str]) -> None:
+def write_archive(source: tarfile.TarFile, target: tarfile.TarFile, present: set[str]) -> None:
     """Turn the archive of `docker save` into an OCI archive without the layers in `present`.
 
     Raises:
-        LakeloopError: it holds another thing than one image of uncompressed layers.
+        LakeloopError: it holds another thing than images of uncompressed layers.
     """
-    (entry,) = json.loads(_read(source, "manifest.json"))
+    sent = set(present)
+    manifests: list[dict[str, Any]] = []
+    for entry in json.loads(_read(source, "manifest.json")):
+        manifest = _write_image(source, target, entry, sent)
+        names = [{"io.containerd.image.name": node_name(tag)} for tag in entry["RepoTags"]]
+        manifests += [manifest | {"annotations": name} for name in names]
+    _write(target, "index.json", json.dumps({"schemaVersion": 2, "manifests": manifests}).encode())
+    _write(target, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+
+
+def _write_image(
+    source: tarfile.TarFile, target: tarfile.TarFile, entry: dict[str, Any], sent: set[str]
+) -> dict[str, Any]:
+    """Its layers that were not sent yet, configuration and manifest; the manifest's descriptor."""
     config = _read(source, entry["Config"])
     diff_ids = json.loads(config)["rootfs"]["diff_ids"]
     layers = [
         _descriptor(_LAYER, i, _size(source, p)) for i, p in zip(diff_ids, entry["Layers"], strict=True)
     ]
-    sent: set[str] = set()
     for descriptor, path in zip(layers, entry["Layers"], strict=True):
-        if descriptor["digest"] not in present | sent:
+        if descriptor["digest"] not in sent:
             _copy_layer(source, target, path, descriptor)
             sent.add(descriptor["digest"])
     manifest = {
@@ -116,17 +122,11 @@ def write_archive(source: tarfile.TarFile, target: tarfile.TarFile, name: str, p
         "layers": layers,
     }
     text = json.dumps(manifest).encode()
-    index = {
-        "schemaVersion": 2,
-        "manifests": [
-            _descriptor(_MANIFEST, _digest(text), len(text))
-            | {"annotations": {"io.containerd.image.name": name}}
-        ],
-    }
-    _write(target, _blob(_digest(config)), config)
-    _write(target, _blob(_digest(text)), text)
-    _write(target, "index.json", json.dumps(index).encode())
-    _write(target, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+    for content in (config, text):
+        if _digest(content) not in sent:
+            _write(target, _blob(_digest(content)), content)
+            sent.add(_digest(content))
+    return _descriptor(_MANIFEST, _digest(text), len(text))
 
 
 def _copy_layer(
@@ -149,22 +149,39 @@ def _copy_layer(
     target.addfile(info, stream)
 
 
-def _import(programs: Programs, node: str, archive: IO[bytes]) -> None:
+def _import(programs: Programs, node: str, write: Callable[[tarfile.TarFile], None]) -> None:
+    """Let the node take what is written, while it is written.
+
+    Raises:
+        LakeloopError: it does not take it, or not within the limit.
+    """
     command = [programs.path("docker"), "exec", "--interactive", node, *_CTR]
-    done = subprocess.run(
-        [*command, "images", "import", "--snapshotter=overlayfs", "-"],
-        stdin=archive,
-        env=programs.full_environment,
-        capture_output=True,
-        timeout=LOAD_TIMEOUT_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise LakeloopError(
-            done.stderr.decode(errors="replace").strip()[-600:],
-            where=f"image import into {node}",
-            fix="see that the node has disk space",
-        )
+    words = ["images", "import", "--snapshotter=overlayfs", "-"]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            [*command, *words], stdin=subprocess.PIPE, env=programs.full_environment, stdout=said, stderr=said
+        ) as process,
+    ):
+        limit = threading.Timer(LOAD_TIMEOUT_SECONDS, process.kill)
+        limit.start()
+        try:
+            with suppress(BrokenPipeError), tarfile.open(fileobj=process.stdin, mode="w|") as target:
+                write(target)
+            with suppress(BrokenPipeError):
+                process.stdin.close()  # type: ignore[union-attr] - it is a pipe
+            process.wait()
+        finally:
+            process.kill()
+            limit.cancel()
+        if process.returncode:
+            said.seek(0)
+            raise LakeloopError(
+                said.read().decode(errors="replace").strip()[-600:]
+                or f"no end after {LOAD_TIMEOUT_SECONDS} s",
+                where=f"image import into {node}",
+                fix="see that the node has disk space",
+            )
 
 
 def _member(archive: tarfile.TarFile, path: str) -> tarfile.TarInfo:

@@ -1,15 +1,17 @@
 """A build context: nothing but what the image is made of, so that its digest says when to build again."""
 
 import hashlib
+import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from lakeloop.adapters.spark.jars import ensure_jars, locked, verify
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.settings import Settings
-from scripts.images.sets import ImageSet
+from scripts.images.sets import SETS, SHARED, ImageSet
 
 ROOT: Final = Path(__file__).parents[2]
 IMAGES: Final = ROOT / "images"
@@ -28,7 +30,8 @@ def lay_out(chosen: ImageSet, wheel: Path, folder: Path) -> None:
         if path.name not in {"jars.lock", "packages.txt"}:
             shutil.copy(path, folder / path.name)
     shutil.copy(IMAGES / "tools.txt", folder / "tools.txt")
-    (folder / "requirements.txt").write_text(_requirements(chosen.extras), encoding="utf-8")
+    for name, lines in layers(chosen.name).items():
+        (folder / name).write_text("".join(sorted(lines)), encoding="utf-8")
     if chosen.code:
         (folder / "wheel").mkdir()
         shutil.copy(wheel, folder / "wheel" / wheel.name)
@@ -36,6 +39,29 @@ def lay_out(chosen: ImageSet, wheel: Path, folder: Path) -> None:
         (folder / "jars").mkdir()
         for jar in image_jars():
             shutil.copy(jar, folder / "jars" / jar.name)
+
+
+def layers(image: str) -> dict[str, frozenset[str]]:
+    """File of requirements -> what it pins, each with its hashes: what images share, then what is the image's own.
+
+    Raises:
+        LakeloopError: a dependency cannot be exported.
+    """
+    own, found = _pinned(image), {}
+    for layer, sharing in SHARED.items():
+        if image in sharing:
+            found[f"requirements-{layer}.txt"] = frozenset.intersection(*map(_pinned, sharing)) & own
+            own -= found[f"requirements-{layer}.txt"]
+    return {**found, "requirements.txt": own}
+
+
+@cache
+def _pinned(image: str) -> frozenset[str]:
+    extras = next(chosen.extras for chosen in SETS if chosen.name == image)
+    lines = [
+        line for line in _requirements(extras).splitlines(keepends=True) if not line.lstrip().startswith("#")
+    ]
+    return frozenset(re.split(r"(?<=\n)(?=\S)", "".join(lines)))
 
 
 def image_jars() -> list[Path]:

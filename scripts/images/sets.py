@@ -5,6 +5,9 @@ from typing import Final
 
 from components.images import VERSION
 
+SHARED: Final = {"core": ("train", "spark", "deploy", "serve"), "steps": ("train", "spark", "deploy")}
+"""Layer of dependencies -> the images that have it in common, the lowest layer first."""
+
 
 @dataclass(frozen=True)
 class ImageSet:

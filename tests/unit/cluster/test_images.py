@@ -11,8 +11,8 @@ import pytest
 from components import images
 from scripts.golden import TOOLS, build_tools
 from scripts.images.build import build_arguments
-from scripts.images.context import IMAGES, digest
-from scripts.images.sets import SETS
+from scripts.images.context import IMAGES, digest, layers
+from scripts.images.sets import SETS, SHARED
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILES = sorted(IMAGES.rglob("Dockerfile"))
@@ -67,10 +67,31 @@ def test_an_image_ends_as_a_numbered_user_on_a_named_base(path: Path) -> None:
 @pytest.mark.parametrize("chosen", SETS, ids=lambda s: s.name)
 def test_dependencies_are_installed_by_hash_and_listed(chosen: object) -> None:
     text = (IMAGES / getattr(chosen, "name") / "Dockerfile").read_text(encoding="utf-8")  # noqa: B009
-    assert text.count("--require-hashes") == 2
+    name = getattr(chosen, "name")  # noqa: B009
+    installed = re.findall(r"--require-hashes(?:.|\n)*?-r (?:/build/)?(\S+)", text)
+    assert installed == ["tools.txt", *layers(name)]
     assert "/usr/share/sbom/lakeloop.cdx.json" in text
-    final = text.rpartition("\nFROM ")[2]
-    assert "tools" not in final, "what builds does not stay"
+    assert not re.search(r"^COPY .*tools", text.partition("tools.txt ./")[2], re.MULTILINE), (
+        "what builds does not stay"
+    )
+
+
+def test_images_have_the_same_bytes_of_what_they_share() -> None:
+    found = {chosen.name: layers(chosen.name) for chosen in SETS}
+    for layer, sharing in SHARED.items():
+        contents = {found[name][f"requirements-{layer}.txt"] for name in sharing}
+        assert len(contents) == 1
+        assert contents.pop(), "there is something to share"
+        stages = {
+            stage((IMAGES / name / "Dockerfile").read_text(encoding="utf-8"), layer) for name in sharing
+        }
+        assert len(stages) == 1, f"stage {layer} differs"
+    assert not found["mlflow"].keys() & {f"requirements-{layer}.txt" for layer in SHARED}
+
+
+def stage(text: str, name: str) -> str:
+    """A stage of a Dockerfile, as it stands there."""
+    return text.partition(f" AS {name}\n")[2].partition("\nFROM ")[0].partition("\n#")[0].strip()
 
 
 def test_the_builds_own_tools_are_those_of_the_lock() -> None:

@@ -14,6 +14,7 @@ import pytest
 from lakeloop.domain.errors import LakeloopError
 from scripts.cluster.loading import node_name, write_archive
 
+TAGS = ("lakeloop/spark:0.1.0", "lakeloop/distributed:0.1.0")
 BASE, CODE = b"base layer", b"code layer"
 
 
@@ -24,7 +25,8 @@ def digest(content: bytes) -> str:
 def saved(path: Path, *, link: bool = False, damaged: bool = False) -> None:
     """What `docker save` of an image with two layers writes."""
     config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [digest(BASE), digest(CODE)]}}).encode()
-    manifest = [{"Config": "config.json", "Layers": ["one/layer.tar", "two/layer.tar"]}]
+    layers = ["one/layer.tar", "two/layer.tar"]
+    manifest = [{"Config": "config.json", "RepoTags": list(TAGS), "Layers": layers}]
     with tarfile.open(path, "w") as archive:
         add(archive, "config.json", config)
         if link:
@@ -47,7 +49,7 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 def written(tmp_path: Path, present: set[str], **options: bool) -> dict[str, bytes]:
     saved(tmp_path / "saved.tar", **options)
     with tarfile.open(tmp_path / "saved.tar") as source, tarfile.open(tmp_path / "oci.tar", "w") as target:
-        write_archive(source, target, "docker.io/lakeloop/train:0.1.0", present)
+        write_archive(source, target, present)
     with tarfile.open(tmp_path / "oci.tar") as archive:
         return {m.name: archive.extractfile(m).read() for m in archive.getmembers()}  # type: ignore[union-attr]
 
@@ -57,8 +59,10 @@ def blob(files: dict[str, bytes], of: str) -> bytes:
 
 
 def manifest_of(files: dict[str, bytes]) -> dict[str, Any]:
-    (entry,) = json.loads(files["index.json"])["manifests"]
-    assert entry["annotations"] == {"io.containerd.image.name": "docker.io/lakeloop/train:0.1.0"}
+    entry, second = json.loads(files["index.json"])["manifests"]
+    names = [one["annotations"]["io.containerd.image.name"] for one in (entry, second)]
+    assert names == [f"docker.io/{tag}" for tag in TAGS]
+    assert entry["digest"] == second["digest"], "one image under two names"
     text = blob(files, entry["digest"])
     assert digest(text) == entry["digest"]
     found: dict[str, Any] = json.loads(text)

@@ -94,6 +94,10 @@ test-fast: setup ## Unit, contract and golden tests that need no JVM
 test-e2e: setup ## The cluster tests; brings the cluster up if it is not, removes it if it did (KEEP_CLUSTER=1 keeps it)
 	@$(BIN)/pytest tests/e2e -m e2e $(PYTEST_ARGS)
 
+.PHONY: test-e2e-long
+test-e2e-long: setup ## ... with the long ones: loads, crashes, conformance, replay
+	@LAKELOOP_E2E_LONG=1 $(BIN)/pytest tests/e2e -m e2e $(PYTEST_ARGS)
+
 .PHONY: test-scorecard
 test-scorecard: setup ## The scorecard as a test: twenty of twenty caught, as the committed page says
 	@$(BIN)/pytest tests/scorecard $(PYTEST_ARGS)
@@ -158,4 +162,4 @@ clean: stop ## Remove caches and the embedded set-up (LAKELOOP_HOME or .lakeloop
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

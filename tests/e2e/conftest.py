@@ -1,6 +1,8 @@
 """One cluster for the whole session: brought up if it is not, removed at the end if the session made it.
 
 KEEP_CLUSTER=1 keeps it. What failed leaves pods' logs and events below LAKELOOP_E2E_EVIDENCE (default .e2e).
+Where no cluster can be had (no program that brings one up, or no Docker daemon) every test is skipped, and the reason
+told with their number. LAKELOOP_E2E_LONG=1 runs the tests marked `e2e_long`, too.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from lakeloop.domain.errors import LakeloopError
-from scripts.cluster.bring_up import programs_of
+from lakeloop.domain.errors import LakeloopError, UserError
+from scripts.cluster.bring_up import command, programs_of
 from tests.e2e.cluster import PLATFORM, STEPS, Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -40,10 +42,14 @@ _CLUSTER = _reach()
 def cluster() -> Iterator[Cluster]:
     """Ready, or the session's tests fail with the reason."""
     made = not _answers(_CLUSTER)
+    if made and (why := unavailable()):
+        pytest.skip(why)
     if made or _CLUSTER.unready():
         done = subprocess.run(
             [sys.executable, "-m", "scripts.cluster.kind_up"], cwd=ROOT, timeout=UP_SECONDS, check=False
         )
+        if done.returncode and not _CLUSTER.programs.succeeds("docker", "info"):
+            pytest.skip("no cluster: no Docker daemon runs here, and none could be started")
         if done.returncode:
             pytest.fail(f"make kind-up ended with {done.returncode}: see its lines above", pytrace=False)
     yield _CLUSTER
@@ -103,9 +109,30 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+def unavailable() -> str:
+    """Why no cluster can be brought up here; empty where it can be tried."""
+    if command() is not None:
+        return ""
+    for program in ("docker", "kind", "kubectl"):
+        try:
+            _CLUSTER.programs.path(program)
+        except UserError as error:
+            return f"no cluster: {error}"
+    return "" if _CLUSTER.programs.succeeds("docker", "info") else "no cluster: no Docker daemon runs here"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the long tests out, visibly, unless they are asked for."""
+    if os.environ.get("LAKELOOP_E2E_LONG") == "1":
+        return
+    for item in items:
+        if item.get_closest_marker("e2e_long"):
+            item.add_marker(pytest.mark.skip(reason="long: make test-e2e-long"))
+
+
 def _answers(cluster: Cluster) -> bool:
     try:
         cluster.kubectl("--request-timeout=10s", "get", "namespace", "kube-system")
-    except LakeloopError:
+    except LakeloopError:  # also: no kubectl yet
         return False
     return True

@@ -32,7 +32,7 @@ SETS: Final = (
     ImageSet("train", ("train", "report", "postgres"), (f"lakeloop/train:{VERSION}",)),
     ImageSet(
         "spark",
-        ("distributed", "postgres"),
+        ("distributed", "report", "endpoint", "postgres"),
         (f"lakeloop/spark:{VERSION}", f"lakeloop/distributed:{VERSION}"),
         jars=True,
     ),

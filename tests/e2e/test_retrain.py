@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -71,13 +72,18 @@ def kill(pod: str, module: str) -> None:
 
 @pytest.fixture(scope="module")
 def poisoned(loop: Loop, second: Ended) -> Ended:
-    return loop.submit("--plant", "out_of_range:age=0.2")
+    """Without executors, as `engine: local` has it: the smallest runs of a cluster."""
+    without = loop.variant(lambda document: document.update(engine="local"))
+    return loop.submit("--plant", "out_of_range:age=0.2", file=without)
 
 
 @pytest.fixture(scope="module")
 def rejected(loop: Loop, poisoned: Ended) -> Ended:
-    stricter = loop.variant(lambda document: document["gate"].update(floor=0.99))
-    return loop.submit(file=stricter)
+    def stricter(document: dict[str, Any]) -> None:
+        document.update(engine="local")
+        document["gate"].update(floor=0.99)
+
+    return loop.submit(file=loop.variant(stricter))
 
 
 def kinds(loop: Loop) -> list[str]:
@@ -183,10 +189,11 @@ def test_a_terminated_run_leaves_no_executor_and_does_not_hold_the_use_case(
     run_id = loop.detached()
 
     def drives() -> str:
-        named = [str(p["metadata"]["name"]) for p in pods_of(run_id, "ingest-batch")]
+        named = [str(p["metadata"]["name"]) for p in pods_of(run_id, "build-training-set")]
         return next((name for name in named if executors_of(name)), "")
 
-    driver = when(drives, 300, "the ingest has executors")
+    driver = when(drives, 600, "the step that claims the use case has executors")
+    assert loop.status()["claim"]["owner"] == run_id
     code = loop.here.lakeloop("terminate", run_id, seconds=120).returncode
     assert code == 0
     when(lambda: not executors_of(driver), 60, "no executor of a terminated run is left")

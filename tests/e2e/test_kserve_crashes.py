@@ -15,7 +15,7 @@ from lakeloop.domain.routes import Routes
 from tests.e2e.endpoint_place import EndpointPlace, endpoint_place, wait_for
 from tests.fakes.models import ROWS, model_folder
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.timeout(900)]
 ENDPOINT = "card-fraud"
 ROUTES = "/configmaps/card-fraud-routes"
 ROLLOUT = [

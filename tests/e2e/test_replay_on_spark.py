@@ -12,7 +12,7 @@ import yaml
 
 from tests.e2e.laptop import ROOT, laptop
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.timeout(1800)]
 ROWS = 10_000
 RUN_SECONDS, REPLAY_SECONDS = 900, 900
 EXECUTORS = {"min": 2, "max": 2, "cpu_request": "10m", "memory_mib": 600}

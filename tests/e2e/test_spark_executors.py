@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.spark_place import STEP_POD, SparkPlace, spark_place, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.timeout(900)]
 START_SECONDS, END_SECONDS, GONE_SECONDS = 240, 400, 60
 SMALL = {"cpu_request": "10m", "memory_mib": 512}
 LONG_TASKS = (

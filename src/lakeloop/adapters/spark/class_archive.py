@@ -7,9 +7,12 @@ rows: the Spark part of a step takes 7 s instead of 11 s.
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from lakeloop.domain.base import sha256_hex
 from lakeloop.settings import Settings
 
 PREPARE_TIMEOUT_SECONDS = 300
+ARCHIVES_KEPT = 6
+_DEAD_AFTER_SECONDS = 3600.0
 _REPORT_EVERY_SECONDS = 10.0
 _SILENT = ("-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr")
 
@@ -27,7 +32,13 @@ def java_options(settings: Settings, jars: list[Path], archive_to: Path | None) 
     if archive_to is not None:
         return [*_SILENT, f"-XX:ArchiveClassesAtExit={archive_to}"]
     archive = archive_path(settings, jars)
-    return [*_SILENT, f"-XX:SharedArchiveFile={archive}"] if archive.is_file() else ["-Xshare:auto"]
+    try:
+        os.utime(archive)  # the time of the last use, by which old ones go
+    except FileNotFoundError:
+        return ["-Xshare:auto"]
+    except OSError:
+        pass  # somebody else's cache: used as it is
+    return [*_SILENT, f"-XX:SharedArchiveFile={archive}"]
 
 
 def archive_path(settings: Settings, jars: list[Path]) -> Path:
@@ -57,10 +68,35 @@ def prepare(settings: Settings, jars: list[Path], report: Callable[[str], None])
         failure = _warm_up(settings, Path(scratch), made, report)
         if not failure and made.is_file():
             made.replace(target)
+            remove_old(target.parent, time.time())
             report(f"Spark's classes are in {target}")
             return True
     report(f"no class archive ({failure or 'Java wrote none'}): Spark works, and starts some seconds slower")
     return False
+
+
+def remove_old(folder: Path, now: float) -> None:
+    """Keep the archives used last, 200 MB each (every environment has its own), and no scratch of dead attempts.
+
+    A JVM that has mapped one keeps it; one that comes too late starts without.
+
+    Args:
+        folder: where they lie.
+        now: seconds since the epoch.
+    """
+    used = {path: _modified(path) for path in folder.glob("*.jsa")}
+    for path in sorted(used, key=lambda path: used[path], reverse=True)[ARCHIVES_KEPT:]:
+        path.unlink(missing_ok=True)
+    for path in folder.glob("warm-up-*"):
+        if _modified(path) < now - _DEAD_AFTER_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process removes old ones, too
+        return 0.0
 
 
 def _warm_up(settings: Settings, scratch: Path, made: Path, report: Callable[[str], None]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,9 +18,12 @@ from lakeloop.adapters.iceberg.batch_records import IcebergBatchRecords
 from lakeloop.adapters.iceberg.branches import IcebergRefs
 from lakeloop.adapters.spark.branches import TableRefs
 from lakeloop.domain.batch import BATCH_ID_PROPERTY, Batch
+from lakeloop.domain.dialects import SPARK
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.published_batches import open_records
+from lakeloop.domain.time_formats import instant
 from tests.integration.landing import HEADER, Landing, rows
+from tests.unit.domain.test_time_formats import CASES, MISFITS
 
 pytestmark = pytest.mark.spark
 
@@ -61,6 +65,35 @@ def test_values_arrive_as_declared(landing: Landing) -> None:
     row = next(r for r in pa.Table.from_batches(batches).to_pylist() if r["id"] == 0)
     assert (row["kind"], row["amount"]) == ('say "hi",\nthen go', None)
     assert row["at"].isoformat() == "2025-01-01T00:00:00+00:00"
+
+
+def test_moments_are_read_as_the_use_case_says_they_are_written(landing: Landing) -> None:
+    landing.changes = {"source": {"time_formats": {"at": "%d/%m/%Y %H:%M"}}}
+    lines = [line.replace(line.split(",")[1], f"{i + 1}/2/2025 8:0{i}") for i, line in enumerate(rows(0, 6))]
+    assert landing.publish(landing.batch("one", lines)).rows == 6
+    batches = landing.spark_lake.lake.read_batches(
+        landing.use_case.table.name, landing.state.current_snapshot_id
+    )
+    moments = {r["id"]: r["at"].isoformat() for r in pa.Table.from_batches(batches).to_pylist()}
+    assert moments == {i: f"2025-02-0{i + 1}T08:0{i}:00+00:00" for i in range(6)}
+    with pytest.raises(
+        UserError, match=r"'at': 3 values are no timestamp written as %d/%m/%Y %H:%M, e.g. '2025"
+    ):
+        landing.publish(landing.batch("two", rows(6, 3)))
+    assert landing.ids() == list(range(6))
+
+
+def test_spark_reads_moments_as_duckdb_does(spark_lake: Any) -> None:
+    wanted = {(written, text): moment for written, text, moment in CASES}
+    wanted |= dict.fromkeys(MISFITS)
+    found = {}
+    for written, text in wanted:
+        moment = f"date_format({instant(SPARK, SPARK.text(text), written)}, 'yyyy-MM-dd HH:mm:ss.SSSSSS')"
+        found[written, text] = spark_lake.sql(f"SELECT {moment} AS at")[0]["at"]
+    assert found == {
+        key: None if at is None else f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M:%S.%f}"
+        for key, at in wanted.items()
+    }
 
 
 def test_a_refused_batch_is_kept_and_never_seen(landing: Landing) -> None:

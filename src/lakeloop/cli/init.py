@@ -95,9 +95,10 @@ def _look(source: str) -> TableFacts:
 
 def _name(source: str) -> str:
     """A valid name from a table, or from the first file of a path."""
+    from lakeloop.drafting.text import plain_name
+
     last = source.rsplit(".", 1)[-1] if _is_table(source) else re.split(r"[.*?\[]", Path(source).name)[0]
-    word = re.sub(r"\W+", "_", last.lower(), flags=re.ASCII).strip("_0123456789-")
-    return word or "my_use_case"
+    return plain_name(last).lower().lstrip("_0123456789")[:63] or "my_use_case"
 
 
 def _is_table(source: str) -> bool:

@@ -113,7 +113,10 @@ def _answer(documents: Documents) -> str:
 
 def _short(row: Mapping[str, Any]) -> str:
     """The first columns of a row; the whole row is in the report."""
-    shown = ", ".join(f"{name} {json.dumps(row[name], default=str)}" for name in list(row)[:COLUMNS_SHOWN])
+    shown = ", ".join(
+        f"{name} {json.dumps(row[name], default=str, ensure_ascii=False)}"
+        for name in list(row)[:COLUMNS_SHOWN]
+    )
     hidden = len(row) - COLUMNS_SHOWN
     return shown + (f", {hidden} more" if hidden > 0 else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from lakeloop.domain.base import Frozen
 from lakeloop.domain.use_case import ColumnType
 
 NUMERIC: frozenset[str] = frozenset({"int", "long", "float", "double"})
+TIME_NAMES = re.compile(r"time|date|_at$|^ts$|^at$|when|epoch|[ _]at$", re.IGNORECASE)
 
 
 class ColumnFacts(Frozen):
@@ -25,6 +27,7 @@ class ColumnFacts(Frozen):
         default_factory=dict, description="Value -> rows, where there are few values."
     )
     remark: str = ""
+    time_format: str = Field(default="", description="Files: how moments are written; empty: as ISO 8601.")
 
 
 class TableFacts(Frozen):

@@ -14,6 +14,7 @@ from lakeloop.domain.features import FeatureSpec, named_features
 from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.spark_resources import SparkResources
 from lakeloop.domain.synthetic import SyntheticSource
+from lakeloop.domain.time_formats import problem_of
 from lakeloop.domain.workbench import WorkbenchDeployment
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -51,6 +52,19 @@ class FilesSource(Frozen):
     )
     csv_delimiter: str = Field(default=",", min_length=1, max_length=1)
     null_values: tuple[str, ...] = ("", "NA")
+    time_formats: dict[str, str] = Field(
+        default_factory=dict,
+        description="Date or timestamp column -> how it is written where that is not ISO 8601, e.g. "
+        "`%d/%m/%Y %H:%M`, or epoch_seconds, epoch_milliseconds.",
+    )
+
+    @field_validator("time_formats")
+    @classmethod
+    def _readable(cls, formats: dict[str, str]) -> dict[str, str]:
+        wrong = [f"{column}: {problem}" for column, text in formats.items() if (problem := problem_of(text))]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return formats
 
 
 class TableSource(Frozen):
@@ -266,11 +280,18 @@ class UseCase(Frozen):
         places += [(f"expectations.{k}", c) for k, c in _named_in(self.expectations)]
         places += [("gate.slices", s.column) for s in self.gate.slices]
         places += [("online.entity", c) for c in (self.online.entity if self.online else ())]
+        formats = self.source.time_formats if self.source.kind == "files" else {}
+        places += [("source.time_formats", c) for c in formats]
         missing = [
             f"{where}: column {c!r} is not in table.columns" for where, c in places if c not in declared
         ]
         made = self.source.mismatches(declared, self.label.column) if self.source.kind == "synthetic" else []
-        return missing + made
+        timeless = [
+            f"source.time_formats: column {c!r} is declared as {declared[c]}, neither date nor timestamp"
+            for c in formats
+            if declared.get(c, "date") not in {"date", "timestamp"}
+        ]
+        return missing + timeless + made
 
     def _leaks(self) -> list[str]:
         """A feature never sees its own row's label, and of earlier rows only those whose label is said to be known."""
@@ -289,6 +310,16 @@ class UseCase(Frozen):
                     f"features: {f.name!r} looks at earlier rows and has a column's name: give it its own"
                 )
         return found
+
+    def time_format(self, column: str) -> str | None:
+        """How the column's moments are written in the source's files; None: as ISO 8601."""
+        return self.source.time_formats.get(column) if self.source.kind == "files" else None
+
+    def kind_as_written(self, column: str) -> str:
+        """A declared column's type, and how it is written where that is declared; for messages."""
+        written = self.time_format(column)
+        kind = self.table.columns[column]
+        return kind if written is None else f"{kind} written as {written}"
 
     def digest(self) -> str:
         """As `recorded_digest`, of this use case."""

@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass
 
 from lakeloop.domain.errors import UserError
-from lakeloop.domain.table_facts import NUMERIC, ColumnFacts, TableFacts
+from lakeloop.domain.table_facts import NUMERIC, TIME_NAMES, ColumnFacts, TableFacts
 
 LABEL_NAMES = re.compile(
     r"(^|_)(label|target|y|fraud|churn(ed)?|default(ed)?|late|failure|failed|fail|is|has|outcome|clicked|converted)(_|$)",
     re.IGNORECASE,
 )
-TIME_NAMES = re.compile(r"time|date|_at$|^ts$|^at$|when", re.IGNORECASE)
 KEY_NAMES = re.compile(r"(^|_)(id|key|uuid|number|no|nr)$|id$", re.IGNORECASE)
 POSITIVE = ("1", "true", "yes", "y", "t", "positive", "pos", "fraud", "late", "churned", "failed")
 MAX_CATEGORIES = 500

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -62,12 +63,14 @@ def use_case_text(name: str, table: str, path: str, facts: TableFacts, choices: 
     return "\n".join(next(draft for draft in drafts if len(draft) <= MAX_LINES)) + "\n"
 
 
-def _source(path: str, facts: TableFacts) -> list[str]:
+def _source(path: str, facts: TableFacts) -> list[Line]:
     if facts.kind == "table":
         return ["source: {kind: table}  # somebody else writes the table; lakeloop follows its snapshots"]
     delimiter = "" if facts.csv_delimiter == "," else f", csv_delimiter: {json.dumps(facts.csv_delimiter)}"
-    files = f"kind: files, path: {json.dumps(path)}, format: {facts.kind}{delimiter}"
-    return [f"source: {{{files}}}  # relative to this file"]
+    files = f"kind: files, path: {json.dumps(path, ensure_ascii=False)}, format: {facts.kind}{delimiter}"
+    written = [f"{_word(c.name)}: {json.dumps(c.time_format)}" for c in facts.columns if c.time_format]
+    formats = f", time_formats: {{{', '.join(written)}}}" if written else ""
+    return [f"source: {{{files}{formats}}}  # relative to this file"]
 
 
 def _expectations(facts: TableFacts, choices: Choices) -> list[Line]:
@@ -131,19 +134,41 @@ def _label(facts: TableFacts, choices: Choices) -> str:
 
 
 def _value(text: str, column: ColumnFacts | None) -> str:
-    return text if column and column.type in NUMERIC else json.dumps(text)
+    return text if column and column.type in NUMERIC else json.dumps(text, ensure_ascii=False)
 
 
 def _features(choices: Choices) -> list[Line]:
     out = "; ".join(f"{name} ({reason})" for name, reason in choices.left_out.items())
     remark = [f"# left out: {out}"[: WIDTHS[0]]] if out else []
-    return [*remark, Block("features", "[]", tuple(_feature(c) for c in choices.features))]
+    names = _names([c.name for c in choices.features])
+    entries = [_feature(c, name) for c, name in zip(choices.features, names, strict=True)]
+    return [*remark, Block("features", "[]", tuple(entries))]
 
 
-def _feature(column: ColumnFacts) -> str:
+def _names(columns: Sequence[str]) -> list[str]:
+    """A name a column, of ASCII letters, digits and underscores, all different."""
+    taken: list[str] = []
+    for column in columns:
+        name = column if _PLAIN.match(column) else plain_name(column)
+        name = f"_{name}" if name[:1].isdigit() else name[:58] or "column"
+        number = next(i for i in range(1, len(columns) + 1) if _numbered(name, i) not in taken)
+        taken.append(_numbered(name, number))
+    return taken
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}_{number}"
+
+
+def plain_name(text: str) -> str:
+    """ASCII letters, digits and single underscores of a text; accents are left off."""
+    letters = unicodedata.normalize("NFKD", text)
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return re.sub(r"[\W_]+", "_", bare, flags=re.ASCII).strip("_")
+
+
+def _feature(column: ColumnFacts, name: str) -> str:
     """A bare name where that says it all; categories and odd column names are written out."""
-    name = re.sub(r"\W", "_", column.name, flags=re.ASCII)
-    name = f"_{name}" if name[0].isdigit() else name[:62]
     kind = ", type: categorical" if column.type == "string" else ""
     if name == column.name:
         return f"{{name: {_word(name)}{kind}}}" if kind else _word(name)

@@ -72,6 +72,48 @@ def test_yes_and_no_stay_texts_and_true_and_false_are_booleans(tmp_path: Path) -
     assert [c.type for c in facts.columns] == ["long", "timestamp", "boolean", "boolean"]
 
 
+@pytest.mark.parametrize(
+    ("written", "kind", "time_format"),
+    [
+        ("%d/%m/%Y %H:%M", "timestamp", "%d/%m/%Y %H:%M"),
+        ("%m/%d/%Y %I:%M:%S %p", "timestamp", "%m/%d/%Y %I:%M:%S %p"),
+        ("%d.%m.%Y", "date", "%d.%m.%Y"),
+        ("%d %b %Y", "date", "%d %b %Y"),
+        ("%s", "timestamp", "epoch_seconds"),
+        ("%Y-%m-%dT%H:%M:%S+02:00", "timestamp", None),
+        ("%Y-%m-%d %H:%M", "timestamp", None),
+        ("%Y-%m-%d", "date", None),
+    ],
+)
+def test_moments_are_found_however_they_are_written(
+    tmp_path: Path, written: str, kind: str, time_format: str | None
+) -> None:
+    moments = [START + timedelta(days=i, minutes=7 * i) for i in range(60)]
+    rows = [[i, moment.strftime(written), i % 7, i % 2] for i, moment in enumerate(moments)]
+    use_case, _ = drafted(write_csv(tmp_path / "t.csv", ["id", "at", "x", "label"], rows), tmp_path)
+    assert (use_case.table.event_time, use_case.table.columns["at"]) == ("at", kind)
+    assert use_case.time_format("at") == time_format
+
+
+def test_odd_names_become_plain_and_stay_different(tmp_path: Path) -> None:
+    header = [
+        "id",
+        "at",
+        "label",
+        "City / \u00c1rea",
+        "city area",
+        "City-Area",
+        "9 lives",
+        "\u6771\u4eac",
+        "a_b",
+    ]
+    rows = [[i, START + timedelta(hours=i), i % 2, *(i * j for j in range(1, 7))] for i in range(60)]
+    use_case, _ = drafted(write_csv(tmp_path / "t.csv", header, rows), tmp_path)
+    names = [f.name for f in use_case.features]
+    assert names == ["City_Area", "city_area", "City_Area_2", "_9_lives", "column", "a_b"]
+    assert [f.column or f.name for f in use_case.features] == header[3:]
+
+
 def test_forty_lines_are_enough_for_a_wide_table(tmp_path: Path) -> None:
     header = ["id", "at", "label", *(f"a_rather_long_column_name_{i}" for i in range(60))]
     rows = [[i, START + timedelta(hours=i), i % 2, *(i * j for j in range(1, 61))] for i in range(40)]
@@ -92,9 +134,9 @@ def test_a_pair_is_the_key_where_no_column_is(tmp_path: Path) -> None:
         (["id", "x", "label"], lambda i: [i, i, i % 2], Wishes(), "no column says when a row happened"),
         (
             ["id", "at", "x", "label"],
-            lambda i: [i, f"{i % 28 + 1:02d}.03.2024", i, i % 2],
+            lambda i: [i, f"{i % 12 + 1:02d}/{i % 11 + 1:02d}/2024", i, i % 2],
             Wishes(),
-            "ISO 8601",
+            "%d/%m/%Y or %m/%d/%Y: say which",
         ),
         (["id", "at", "x"], lambda i: [i, START + timedelta(hours=i), i], Wishes(), "give --label"),
         (["id", "at", "x"], lambda i: [i, START + timedelta(hours=i), i], Wishes(label="x"), "has two"),

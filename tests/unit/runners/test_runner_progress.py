@@ -41,7 +41,7 @@ def test_plain_lines() -> None:
         listener(event)
     assert stream.getvalue().splitlines() == [
         "run one  retrain  /runs/one",
-        "not applied here: a.b: there is no pod to label",
+        "not applied here, there is no pod to label: a.b",
         "started  train-model",
         "         train-model: round 10 of 90",
         "retrying train-model  attempt 1 failed: exit code 1; again in 5 s",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
+from lakeloop.adapters.duckdb.moments import Moments, find_moments
 from lakeloop.domain.errors import UserError
-from lakeloop.domain.table_facts import NUMERIC, ColumnFacts, TableFacts
+from lakeloop.domain.table_facts import NUMERIC, TIME_NAMES, ColumnFacts, TableFacts
 from lakeloop.domain.use_case import ColumnType
 
 if TYPE_CHECKING:
@@ -19,13 +20,10 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 1_000_000
 FEW_VALUES = 20
-# Without BOOLEAN, which DuckDB reads from yes/no and Spark only from true/false.
-CSV_TYPES = ["BIGINT", "DOUBLE", "DATE", "TIMESTAMP", "VARCHAR"]
+# Without BOOLEAN, which DuckDB reads from yes/no and Spark only from true/false, and without moments: see `moments`.
+CSV_TYPES = ["BIGINT", "DOUBLE", "VARCHAR"]
 KEY_COLUMNS_TRIED = 6
-ISO_FORMATS = {
-    "", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ",
-    "%Y-%m-%dT%H:%M:%S.%fZ",
-}  # fmt: skip
+NO_MOMENTS = Moments({}, {})
 FORMATS: dict[str, Literal["csv", "parquet", "json"]] = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".gz": "csv",
     ".parquet": "parquet", ".json": "json", ".jsonl": "json", ".ndjson": "json",
@@ -53,13 +51,13 @@ class DuckdbInspector:
             raise UserError("not a CSV, Parquet or JSON file by its name", where=found[0], fix="rename it")
         with duckdb.connect() as connection:
             try:
-                remarks, delimiter = _load(connection, kind, found)
+                moments, delimiter = _load(connection, kind, found)
             except duckdb.Error as error:
                 first = str(error).splitlines()[0]
                 raise UserError(
                     f"cannot be read as {kind}: {first}", where=path, fix="correct the file"
                 ) from error
-            return _facts(connection, path, kind, remarks, delimiter)
+            return _facts(connection, path, kind, moments, delimiter)
 
     def rows(self, name: str, batches: Iterator[pa.RecordBatch]) -> TableFacts:
         """See `Inspector.rows`."""
@@ -71,7 +69,7 @@ class DuckdbInspector:
         with duckdb.connect() as connection:
             connection.register("given", pa.Table.from_batches(taken))
             connection.execute("CREATE TABLE t AS SELECT * FROM given")
-            return _facts(connection, name, "table", {}, ",")
+            return _facts(connection, name, "table", NO_MOMENTS, ",")
 
 
 def _up_to(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.RecordBatch]:
@@ -83,29 +81,21 @@ def _up_to(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.RecordB
         yield batch
 
 
-def _load(connection: duckdb.DuckDBPyConnection, kind: str, found: list[str]) -> tuple[dict[str, str], str]:
+def _load(connection: duckdb.DuckDBPyConnection, kind: str, found: list[str]) -> tuple[Moments, str]:
     if kind != "csv":
         reader = "read_parquet" if kind == "parquet" else "read_json"
         connection.execute(f"CREATE TABLE t AS SELECT * FROM {reader}(?) LIMIT {MAX_ROWS}", [found])  # noqa: S608
-        return {}, ","
+        return NO_MOMENTS, ","
+    connection.execute("SET TimeZone = 'UTC'")
     read = f"read_csv(?, nullstr=['', 'NA'], sample_size=200000, auto_type_candidates={CSV_TYPES})"
     connection.execute(f"CREATE TABLE t AS SELECT * FROM {read} LIMIT {MAX_ROWS}", [found])  # noqa: S608
-    return _dialect(connection, found[0])
+    likely = {name for name, _ in _described(connection) if TIME_NAMES.search(name)}
+    return find_moments(connection, likely), _delimiter(connection, found[0])
 
 
-def _dialect(connection: duckdb.DuckDBPyConnection, path: str) -> tuple[dict[str, str], str]:
-    """Remarks on columns whose dates are written in a way that only a guess can read, and the delimiter."""
-    sniffed = connection.execute(
-        "SELECT Delimiter, DateFormat, TimestampFormat FROM sniff_csv(?, nullstr=['', 'NA'])", [path]
-    ).fetchone()
-    delimiter, dates, timestamps = sniffed or (",", "", "")
-    odd = {"DATE": dates or "", "TIMESTAMP": timestamps or ""}
-    odd = {kind: text for kind, text in odd.items() if text not in ISO_FORMATS}
-    return {
-        name: f"written as {odd[kind]}; ISO 8601 (YYYY-MM-DD hh:mm:ss) is needed"
-        for name, kind in _described(connection)
-        if kind in odd
-    }, str(delimiter)
+def _delimiter(connection: duckdb.DuckDBPyConnection, path: str) -> str:
+    query = "SELECT Delimiter FROM sniff_csv(?, nullstr=['', 'NA'])"
+    return str((connection.execute(query, [path]).fetchone() or (",",))[0])
 
 
 def _described(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
@@ -116,14 +106,15 @@ def _facts(
     connection: duckdb.DuckDBPyConnection,
     source: str,
     kind: Literal["csv", "parquet", "json", "table"],
-    remarks: dict[str, str],
+    moments: Moments,
     delimiter: str,
 ) -> TableFacts:
     (rows,) = connection.execute("SELECT count(*) FROM t").fetchone() or (0,)
     if rows == 0:
         raise UserError("there are no rows", where=source, fix="give data to look at")
     columns = [
-        _column(connection, name, type_, remarks.get(name, "")) for name, type_ in _described(connection)
+        _column(connection, name, type_, moments.remarks.get(name, ""), moments.formats.get(name, ""))
+        for name, type_ in _described(connection)
     ]
     return TableFacts(
         source=source,
@@ -141,7 +132,9 @@ def _type(duckdb_type: str) -> ColumnType | None:
     return "string" if duckdb_type.startswith("ENUM") else TYPES.get(duckdb_type)
 
 
-def _column(connection: duckdb.DuckDBPyConnection, name: str, duckdb_type: str, remark: str) -> ColumnFacts:
+def _column(
+    connection: duckdb.DuckDBPyConnection, name: str, duckdb_type: str, remark: str, time_format: str
+) -> ColumnFacts:
     type_ = "string" if remark else _type(duckdb_type)
     if type_ is None:
         return ColumnFacts(name=name, type=None, remark=f"type {duckdb_type}")
@@ -163,6 +156,7 @@ def _column(connection: duckdb.DuckDBPyConnection, name: str, duckdb_type: str, 
         max=high,
         values=values,
         remark=remark,
+        time_format=time_format,
     )
 
 

@@ -8,7 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 from lakeloop.domain.batch import Batch
+from lakeloop.domain.dialects import DUCKDB
 from lakeloop.domain.profile import Bin, ColumnProfile, Profile, ValueCount
+from lakeloop.domain.time_formats import instant
 from lakeloop.domain.use_case import UseCase
 
 MOST_BINS = 30
@@ -33,7 +35,10 @@ def typed_sql(use_case: UseCase, columns: Sequence[str], *, texts: bool) -> str:
     parts = []
     for i, name in enumerate(columns):
         kind = use_case.table.columns[name]
+        written = use_case.time_format(name)
         value = _typed(_identifier(name), kind, texts=texts)
+        if written is not None:
+            value = f"CAST({instant(DUCKDB, _identifier(name), written)} AS {_TYPES[kind]})"
         parts += [f"{value} AS v{i}", f"({_identifier(name)} IS NOT NULL AND {value} IS NULL) AS x{i}"]
     return f"SELECT {', '.join(parts)} FROM batch"  # noqa: S608 - identifiers are quoted
 

@@ -15,6 +15,7 @@ from lakeloop.adapters.spark.batch_files import Layout, csv_delimiter
 from lakeloop.domain.batch import Batch
 from lakeloop.domain.dialects import DUCKDB
 from lakeloop.domain.errors import UserError
+from lakeloop.domain.time_formats import instant
 from lakeloop.domain.use_case import FilesSource, UseCase
 from lakeloop.generation.rows import arrow_schema
 
@@ -116,12 +117,14 @@ def _typed(use_case: UseCase, raw: pa.Table, uri: str, problems: list[str], *, t
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("raw", raw)
         columns = use_case.table.columns
-        values = {name: _value(name, kind, texts=texts) for name, kind in columns.items()}
+        values = {
+            name: _value(name, kind, use_case.time_format(name), texts=texts)
+            for name, kind in columns.items()
+        }
         misfits = _misfits(connection, values)
         for name, (count, example) in misfits.items():
-            problems.append(
-                f"{uri}: column {name!r}: {count} values are no {columns[name]}, e.g. {example!r}"
-            )
+            kind = use_case.kind_as_written(name)
+            problems.append(f"{uri}: column {name!r}: {count} values are no {kind}, e.g. {example!r}")
         if misfits:
             return raw.slice(0, 0).select([])
         listed = ", ".join(f"{sql} AS {DUCKDB.quoted(name)}" for name, sql in values.items())
@@ -144,8 +147,10 @@ def _misfits(connection: duckdb.DuckDBPyConnection, values: dict[str, str]) -> d
     return {name: (int(count), str(example)) for name, (count, example) in pairs.items() if count}
 
 
-def _value(name: str, kind: str, *, texts: bool) -> str:
+def _value(name: str, kind: str, time_format: str | None, *, texts: bool) -> str:
     column = DUCKDB.quoted(name)
+    if time_format is not None:
+        return f"CAST({instant(DUCKDB, column, time_format)} AS {_SQL_TYPES[kind]})"
     cast = f"TRY_CAST({column} AS {_SQL_TYPES[kind]})"
     if not texts or kind == "string":
         return cast

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.spark.batch_files import Layout, check_names, csv_delimiter, file_size, spark_path
 from lakeloop.domain.batch import Batch
+from lakeloop.domain.dialects import SPARK
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.labels import quoted, text_literal
+from lakeloop.domain.time_formats import instant
 from lakeloop.domain.use_case import FilesSource, UseCase
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def _told(use_case: UseCase, column: str, count: int, example: Any) -> str:
     value, place = str(example["value"])[:80], example["file"]
     if column == _BAD_LINE:
         return f"{place}: {count} lines cannot be read with these columns, e.g. {value!r}"
-    kind = use_case.table.columns[column]
+    kind = use_case.kind_as_written(column)
     return f"{place}: column {column!r}: {count} values are no {kind}, e.g. {value!r}"
 
 
@@ -106,15 +108,24 @@ def _frame(
 
 def _typed(use_case: UseCase, batch: Batch, layout: Layout) -> list[str]:
     columns = use_case.table.columns
-    return [
-        f"CAST({_raw(use_case, batch, layout, c)} AS {_spark(t)}) AS {quoted(c)}" for c, t in columns.items()
-    ]
+    return [f"{_strict(use_case, c, _raw(use_case, batch, layout, c))} AS {quoted(c)}" for c in columns]
+
+
+def _strict(use_case: UseCase, column: str, raw: str) -> str:
+    """The value with the declared type; evaluating it fails where the raw one does not fit."""
+    kind, written = use_case.table.columns[column], use_case.time_format(column)
+    if written is None:
+        return f"CAST({raw} AS {_spark(kind)})"
+    value = f"CAST({instant(SPARK, raw, written)} AS {kind})"
+    failing = SPARK.failing(f"column {column}: not written as {written}")
+    return f"CASE WHEN {raw} IS NULL OR {value} IS NOT NULL THEN {value} ELSE {failing} END"
 
 
 def _misfit(use_case: UseCase, batch: Batch, layout: Layout, column: str) -> str:
-    raw = _raw(use_case, batch, layout, column)
+    raw, written = _raw(use_case, batch, layout, column), use_case.time_format(column)
     kind = _spark(use_case.table.columns[column])
-    return f"({raw} IS NOT NULL AND try_cast({raw} AS {kind}) IS NULL)"
+    value = f"try_cast({raw} AS {kind})" if written is None else instant(SPARK, raw, written)
+    return f"({raw} IS NOT NULL AND {value} IS NULL)"
 
 
 def _raw(use_case: UseCase, batch: Batch, layout: Layout, column: str) -> str:

@@ -55,7 +55,11 @@ def lines_for(event: Event) -> list[Line]:
 def _run_started(event: RunStarted) -> list[Line]:
     word = "resumed" if event.resumed else "run"
     lines = [(f"{word} {event.run_id}  {event.pipeline}  {event.run_dir}", "bold")]
-    return lines + [(f"not applied here: {text}", "dim") for text in event.not_applied]
+    places: dict[str, list[str]] = {}
+    for text in event.not_applied:
+        place, _, reason = text.rpartition(": ")
+        places.setdefault(reason, []).append(place)
+    return lines + [(f"not applied here, {why}: {', '.join(where)}", "dim") for why, where in places.items()]
 
 
 def _task_retried(event: TaskRetried) -> list[Line]:

@@ -261,3 +261,37 @@ def _publish(settings: Settings, model: Candidate) -> None:
     bootstrap.online_store(settings).publish(
         version, [("7", EntityFeatures(event_time=None, features=features))]
     )
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from lakeloop.adapters.local.deployer import LocalDeployer
+from lakeloop.domain.rollout import Candidate
+from lakeloop.settings import Settings
+local = LocalDeployer(Settings(home=Path(sys.argv[1])))
+handle = local.start("card-fraud", Candidate.model_validate_json(sys.argv[2]))
+url = local.shift("card-fraud", handle)
+local.finish("card-fraud", handle)
+print(url, local.live("card-fraud").version)
+local.stop("card-fraud")
+"""
+
+
+def test_an_endpoint_that_listens_in_another_network_is_replaced(
+    settings: Settings, models: list[Candidate]
+) -> None:
+    """A machine's network may be cut off by a namespace of its own, as in a sandbox: nothing answers there."""
+    alone = ["unshare", "--net", "sh", "-c"]
+    if subprocess.run([*alone, "ip link set lo up"], capture_output=True, timeout=20, check=False).returncode:
+        pytest.skip("no right to make a network namespace here")
+    _, url = roll_out(LocalDeployer(settings), models[0])
+    done = subprocess.run(
+        [*alone, 'ip link set lo up && exec "$@"', "sh"]
+        + [sys.executable, "-c", ELSEWHERE, str(settings.home), models[1].model_dump_json()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == [url, "2"], done.stderr

@@ -184,7 +184,7 @@ class LocalDeployer:
 
     def _run_gateway(self, folder: EndpointFolder) -> int:
         running, wanted = folder.gateway.port(), self._port or folder.stable_port()
-        if running is not None and wanted in {0, running}:
+        if running is not None and wanted in {0, running} and not folder.gateway.deaf():
             return running
         folder.gateway.stop()
         if wanted:

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from lakeloop.domain.errors import LakeloopError
 
 POLL_SECONDS = 0.02
 GRACE_SECONDS = 30.0
+CONNECT_SECONDS = 5.0
 _LOG_TAIL_LINES = 15
 _INHERITED = (
     "PATH",
@@ -69,6 +71,11 @@ class ServerProcess:
         record = self._record() if self.alive() else {}
         return int(record["port"]) if "port" in record else None
 
+    def deaf(self) -> bool:
+        """Whether it runs and its port refuses connections from here: it listens in another network namespace."""
+        port = self.port()
+        return bool(port) and _refused(int(port or 0))
+
     def start(
         self,
         module: str,
@@ -76,7 +83,7 @@ class ServerProcess:
         timeout_seconds: float,
         variables: Mapping[str, str] | None = None,
     ) -> int:
-        """Start it, or find it running; its port, once it listens.
+        """Start it, or find it running; its port, once it listens. One that is `deaf` is replaced.
 
         Args:
             module: to run.
@@ -87,6 +94,8 @@ class ServerProcess:
         Raises:
             LakeloopError: it ended at start, or did not listen in time; shows the end of its log.
         """
+        if self.deaf():
+            self.stop()
         if not self.alive():
             self._spawn(module, options, variables or {})
         deadline = time.monotonic() + timeout_seconds
@@ -185,6 +194,17 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(POLL_SECONDS)
     return True
+
+
+def _refused(port: int) -> bool:
+    """A server takes connections even while it is busy: the kernel does it."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=CONNECT_SECONDS):
+            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
 
 
 def _locked(file: Any) -> bool:

@@ -287,8 +287,16 @@ def test_an_endpoint_that_listens_in_another_network_is_replaced(
         pytest.skip("no right to make a network namespace here")
     _, url = roll_out(LocalDeployer(settings), models[0])
     done = subprocess.run(
-        [*alone, 'ip link set lo up && exec "$@"', "sh"]
-        + [sys.executable, "-c", ELSEWHERE, str(settings.home), models[1].model_dump_json()],
+        [
+            *alone,
+            'ip link set lo up && exec "$@"',
+            "sh",
+            sys.executable,
+            "-c",
+            ELSEWHERE,
+            str(settings.home),
+            models[1].model_dump_json(),
+        ],
         capture_output=True,
         text=True,
         timeout=120,

@@ -10,6 +10,8 @@ PYTHON ?= python3
 USE_CASE ?= card_fraud
 ARGS ?=
 PYTEST_ARGS ?=
+# Test processes at once; each may start a JVM of about 1 GB.
+WORKERS ?= 2
 
 BIN := .venv/bin
 UV := .tools/bin/uv
@@ -18,7 +20,8 @@ JARS := $(or $(LAKELOOP_SPARK_JARS_FOLDER),$(CACHE)/lakeloop/jars)
 SYNCED := .venv/.synced
 FETCHED := $(JARS)/.fetched
 WORKBENCH := .venv/.workbench-client
-TESTS := tests/unit tests/contract tests/golden tests/integration tests/faults
+# Long files first, so that the short ones fill up the end.
+TESTS := tests/integration tests/faults tests/contract tests/golden tests/unit
 
 ##@ Use it
 
@@ -84,7 +87,7 @@ $(WORKBENCH): $(FETCHED) tests/emulators/cai/description.py tests/emulators/cai/
 
 .PHONY: test
 test: lint ## Lint, types, layers, then unit, contract, golden, integration and fault tests
-	@$(BIN)/pytest $(TESTS) -m "not crash and not e2e" $(PYTEST_ARGS)
+	@$(BIN)/pytest $(TESTS) -m "not crash and not e2e" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## Unit, contract and golden tests that need no JVM

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +15,22 @@ from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.settings import Settings
 
 SESSION = Path(__file__).parents[2] / "emulators" / "cai" / "session"
+PROGRAM = """
+from lakeloop.adapters.spark.failures import spark_failures
+from lakeloop.adapters.spark.session import spark_session
+from lakeloop.settings import Settings
+
+with spark_session(Settings(), "x") as spark:
+    spark.sql("CREATE NAMESPACE lake.bank")
+    spark.sql("CREATE TABLE lake.bank.t (at TIMESTAMP) USING iceberg")
+    spark.sql("INSERT INTO lake.bank.t VALUES (TIMESTAMP '2025-01-01 00:00:00')")
+    (row,) = spark.sql("SELECT unix_seconds(at) AS s FROM lake.bank.t").collect()
+    print("seconds", row["s"])
+    try:
+        spark.sql("SELECT 1 / 0").collect()
+    except spark_failures() as error:
+        print(error)
+"""
 
 
 def test_outside_a_workbench_the_error_says_so(tmp_path: Path) -> None:
@@ -31,21 +49,24 @@ def test_an_unknown_connection_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.spark
-def test_the_connections_session_has_its_catalogs_and_lakeloops_semantics(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(SESSION))
-    settings = Settings(home=tmp_path, spark_connection="lake")
-    properties = spark_properties(settings, 1000, {})
+def test_the_connections_session_has_its_catalogs_and_lakeloops_semantics(tmp_path: Path) -> None:
+    properties = spark_properties(Settings(home=tmp_path), 1000, {})
     properties |= {"spark.sql.session.timeZone": "America/Los_Angeles", "spark.sql.ansi.enabled": "false"}
-    monkeypatch.setenv("CAI_DATA_CONNECTIONS", json.dumps({"lake": properties}))
-    with spark_session(settings, "x") as spark:
-        spark.sql("CREATE NAMESPACE lake.bank")
-        spark.sql("CREATE TABLE lake.bank.t (at TIMESTAMP) USING iceberg")
-        spark.sql("INSERT INTO lake.bank.t VALUES (TIMESTAMP '2025-01-01 00:00:00')")
-        (row,) = spark.sql("SELECT unix_seconds(at) AS s FROM lake.bank.t").collect()
-        assert row["s"] == 1735689600
-        with pytest.raises(Exception, match="DIVIDE_BY_ZERO"):
-            spark.sql("SELECT 1 / 0").collect()
-    for name in [n for n in sys.modules if n.partition(".")[0] == "cml"]:
-        del sys.modules[name]
+    variables = {
+        "LAKELOOP_HOME": str(tmp_path),
+        "LAKELOOP_SPARK_CONNECTION": "lake",
+        "CAI_DATA_CONNECTIONS": json.dumps({"lake": properties}),
+        "PYTHONPATH": str(SESSION),
+    }
+    # In a process of its own: a session is one for a process, and the other tests share theirs.
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "seconds 1735689600" in done.stdout
+    assert "DIVIDE_BY_ZERO" in done.stdout

@@ -42,7 +42,7 @@ def leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--pipeline", "retain"), "use one of ingest, "),
+        (("--pipeline", "retain"), ", ingest, "),
         (("--pipeline", "tidy", "--rows", "5"), "it lands no batch"),
         (("--pipeline", "replay"), "it needs version"),
         (("--set", "older_than=6h"), "no parameter to set: older_than"),

@@ -117,9 +117,8 @@ def _live(documents: RunDocuments, rollout: Rollout) -> Outcome:
     if rollout.outcome == "already_live":
         same = f"Version {rollout.version} was live already; nothing had to change."
         return Outcome("already_live", "good", same, f"It answers at {rollout.url}.")
-    over = (
-        f"promoted over version {rollout.previous_version}" if rollout.previous_version else "the first model"
-    )
+    before = rollout.previous_version or (documents.verdict and documents.verdict.champion_version)
+    over = f"promoted over version {before}" if before else "the first model"
     headline = f"Version {rollout.version} is live: {over}, verified at {rollout.url}."
     return Outcome("live", "good", headline, evidence(documents.verdict))
 

@@ -83,10 +83,8 @@ def _facts(run: Run) -> list[tuple[str, str, str]]:
         title = wording.metric_title(verdict.metric)
         facts.append((f"{title}, challenger", wording.decimal(interval.value, 3), f"{low} to {high}"))
     if verdict and verdict.difference:
-        low, high = (wording.signed(v, 3) for v in (verdict.difference.low, verdict.difference.high))
-        facts.append(
-            ("against the champion", wording.signed(verdict.difference.value, 3), f"{low} to {high}")
-        )
+        low, high = wording.signed(verdict.difference.low), wording.signed(verdict.difference.high)
+        facts.append(("against the champion", wording.signed(verdict.difference.value), f"{low} to {high}"))
     return facts
 
 

@@ -57,6 +57,13 @@ def test_a_late_breakdown_is_not_hidden_by_a_live_rollout() -> None:
     assert "another writer was first" in result.detail
 
 
+def test_a_model_after_an_endpoint_that_was_down_is_not_called_the_first() -> None:
+    documents = made.promoted()
+    documents["rollout"]["previous_version"] = None
+    result = outcome(read_documents(documents), FinalStatus("SUCCEEDED"))
+    assert "is live: promoted over version" in result.headline
+
+
 def test_a_rejection_needs_no_rollout_and_says_so() -> None:
     states = {s.name: s.state for s in flow(read_documents(made.rejected()), FinalStatus("SUCCEEDED"))}
     assert states["evaluate_model"] == "rejected"

@@ -19,6 +19,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 JARS := $(or $(LAKELOOP_SPARK_JARS_FOLDER),$(CACHE)/lakeloop/jars)
 SYNCED := .venv/.synced
 FETCHED := $(JARS)/.fetched
+ARCHIVED := .venv/.class-archive
 WORKBENCH := .venv/.workbench-client
 # Long files first, so that the short ones fill up the end.
 TESTS := tests/integration tests/faults tests/contract tests/golden tests/unit
@@ -26,7 +27,7 @@ TESTS := tests/integration tests/faults tests/contract tests/golden tests/unit
 ##@ Use it
 
 .PHONY: run
-run: setup ## Land the next batch, train, judge, redeploy (USE_CASE=card_fraud, ARGS="--rows 50000")
+run: ready ## Land the next batch, train, judge, redeploy (USE_CASE=card_fraud, ARGS="--rows 50000")
 	@$(BIN)/lakeloop run $(USE_CASE) $(ARGS)
 
 .PHONY: stop
@@ -38,13 +39,16 @@ demo-cai: setup ## Cloudera AI on an emulated workbench: jobs as code, two redep
 	@$(BIN)/python scripts/demo_cai.py $(ARGS)
 
 .PHONY: demo-flights
-demo-flights: setup ## Second walk-through: the flights of 2013, twelve monthly batches, table and plot
+demo-flights: ready ## Second walk-through: the flights of 2013, twelve monthly batches, table and plot
 	@$(BIN)/python scripts/demo_flights.py $(ARGS)
 
 ##@ Set it up
 
 .PHONY: setup
-setup: $(SYNCED) java $(FETCHED) $(WORKBENCH) ## Environment from the lock file, Java, Spark's jars; instant when there is nothing to do
+setup: ready $(ARCHIVED) $(WORKBENCH) ## Environment from the lock file, Java, Spark's jars, what tests need; instant when there is nothing to do
+
+.PHONY: ready
+ready: $(SYNCED) java $(FETCHED)
 
 .PHONY: java
 java:
@@ -63,6 +67,11 @@ $(FETCHED): $(SYNCED)
 	@echo "== Spark's Iceberg and SQLite jars, into $(JARS)"
 	@$(BIN)/python -m lakeloop.adapters.spark.jars | sed -u 's/^::progress:://'
 	@mkdir -p $(JARS) && touch $@
+
+$(ARCHIVED): $(FETCHED)
+	@echo "== An archive of Spark's classes, so that it starts in less time"
+	@$(BIN)/python -m lakeloop.adapters.spark.class_archive
+	@touch $@
 
 ##@ A cluster
 

@@ -117,3 +117,15 @@ def _warm_up(settings: Settings, scratch: Path, made: Path, report: Callable[[st
         process.kill()
         process.wait()
     return f"no end after {PREPARE_TIMEOUT_SECONDS} s"
+
+
+def main() -> None:
+    """Make the archive that this environment's later Spark sessions start from."""
+    from lakeloop.adapters.spark.jars import ensure_jars
+
+    settings = Settings()
+    prepare(settings, ensure_jars(settings), lambda text: print(text, flush=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -198,16 +198,13 @@ def _print(text: str) -> None:
 
 
 def main() -> None:
-    """Fetch the jars and prepare the class archive that makes later starts short."""
-    from lakeloop.adapters.spark.class_archive import prepare
-
+    """Fetch the jars."""
     settings = Settings()
     if shutil.which("bash") is None:
         raise UserError("Spark's start script needs bash", where="PATH", fix="install bash")
     jars = ensure_jars(settings)
     if _is_default(settings):
         verify(jars, locked())
-    prepare(settings, jars, _print)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.ledger import Ledger
     from lakeloop.ports.models import ModelRegistry, RunTracker
     from lakeloop.ports.online_store import OnlineStore
+    from lakeloop.ports.past_of_rows import PastOfRows
     from lakeloop.ports.pipelines import PipelineService
     from lakeloop.ports.prediction_metrics import PredictionMetrics
     from lakeloop.ports.recomputer import FeatureRecomputer
@@ -192,6 +193,28 @@ def feature_builder(settings: Settings, tell: Callable[[str], None] = print) -> 
         return SparkFeatureBuilder(settings, lake(settings))
 
     return ChosenFeatureBuilder(settings, lake(settings), local, spark, tell)
+
+
+def past_of_rows(settings: Settings, use_case: UseCase, snapshot_id: str, feature_hash: str) -> PastOfRows:
+    """As-of features of rows that are in no feature table, in process.
+
+    Raises:
+        UserError: the use case declares other features than those of `feature_hash`.
+    """
+    from lakeloop.adapters.in_process.past_rows import InProcessPast
+    from lakeloop.domain.dialects import DUCKDB
+    from lakeloop.domain.feature_table import feature_table
+
+    reads = lake(settings)
+    state = reads.table_state(use_case.table.name)
+    table = feature_table(use_case, {c.name: c.type for c in state.columns} if state else {}, DUCKDB)
+    if table.hash != feature_hash:
+        raise UserError(
+            f"the features have definitions {table.hash} now, the model was trained on {feature_hash}",
+            where=use_case.name,
+            fix="score with the use case as it was then, or train again",
+        )
+    return InProcessPast(reads, use_case, table, snapshot_id)
 
 
 def feature_recomputer(settings: Settings) -> FeatureRecomputer:

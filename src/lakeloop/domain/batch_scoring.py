@@ -20,11 +20,15 @@ class ScoringJob(Frozen):
     model_name: str
     model_version: str
     model_digest: str
+    past_snapshot_id: str | None = Field(
+        default=None, description="Of the use case's table, where the model looks at earlier rows: at these."
+    )
 
     @property
     def job_id(self) -> str:
         """Its identity, 20 hex digits: the same rows by the same bytes of a model are scored once."""
         value = [self.table_uuid, self.from_snapshot_id, self.to_snapshot_id, self.model_digest]
+        value += [self.past_snapshot_id] if self.past_snapshot_id else []
         return sha256_hex(canonical_json(value))[:20]
 
     def piece_id(self, file: str) -> str:

@@ -15,9 +15,11 @@ from lakeloop.domain.model_files import IDENTITY_FILE
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.use_case import UseCase
+from lakeloop.ports.lake import Lake
 from lakeloop.ports.models import ModelRegistry
+from lakeloop.ports.past_of_rows import PastOfRows
 from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
-from lakeloop.scoring import BatchScoring
+from lakeloop.scoring import BatchScoring, Score
 from lakeloop.serving.model import ServedModel, load
 from lakeloop.settings import Settings
 
@@ -49,7 +51,7 @@ def score_batch(
         report: told of the progress.
 
     Raises:
-        UserError: no champion, no such table or snapshot, or the model looks at earlier rows.
+        UserError: no champion, no such table or snapshot, or features are defined otherwise than the model's.
         LakeloopError: storage or catalog do not answer; run again, what is scored stays.
     """
     lake, name = bootstrap.lake(settings), wanted.table or use_case.table.name
@@ -57,8 +59,8 @@ def score_batch(
     start, end = scoring_range(state, name, wanted.from_snapshot_id, wanted.to_snapshot_id)
     with tempfile.TemporaryDirectory(prefix="lakeloop-") as folder:
         model, _ = champion_of(bootstrap.model_registry(settings), use_case.name, Path(folder))
-    _check_one_row_is_enough(model)
     assert state is not None  # noqa: S101 - scoring_range refuses None
+    past_at = _past_at(lake, use_case, name, end) if model.encoding.past_columns else None
     job = ScoringJob(
         table=name,
         table_uuid=state.table_uuid,
@@ -67,9 +69,29 @@ def score_batch(
         model_name=model.identity.model_name,
         model_version=model.identity.version,
         model_digest=model.identity.model_digest,
+        past_snapshot_id=past_at,
     )
-    scoring = BatchScoring(lake, bootstrap.row_log(settings), model.scores_of_table, report)
-    return scoring.run(job, list(model.encoding.source_columns), use_case.table.key)
+    score: Score = model.scores_of_table
+    columns = list(model.encoding.raw_columns)
+    if past_at is not None:
+        past = bootstrap.past_of_rows(settings, use_case, past_at, model.identity.feature_hash)
+        score, columns = _looking_back(model, past), [*columns, *past.columns]
+    scoring = BatchScoring(lake, bootstrap.row_log(settings), score, report)
+    return scoring.run(job, columns, use_case.table.key)
+
+
+def _past_at(lake: Lake, use_case: UseCase, name: str, end: str) -> str:
+    """The snapshot of the use case's table whose rows are history: the scored one, or of another table the newest."""
+    if name == use_case.table.name:
+        return end
+    own = lake.table_state(use_case.table.name)
+    if own is None or own.current_snapshot_id is None:
+        raise UserError("it has no rows, so nobody has a past", where=use_case.table.name, fix="land a batch")
+    return own.current_snapshot_id
+
+
+def _looking_back(model: ServedModel, past: PastOfRows) -> Score:
+    return lambda rows: model.scores_of_table(past.beside(rows))
 
 
 def champion_of(registry: ModelRegistry, name: str, folder: Path) -> tuple[ServedModel, TrainedModel]:
@@ -89,13 +111,3 @@ def champion_of(registry: ModelRegistry, name: str, folder: Path) -> tuple[Serve
     identity = identity_of(trained, registration).model_dump_json()
     (model / IDENTITY_FILE).write_text(identity, encoding="utf-8")
     return load(model), trained
-
-
-def _check_one_row_is_enough(model: ServedModel) -> None:
-    past = model.encoding.past_columns
-    if past:
-        raise UserError(
-            f"the model looks at earlier rows ({', '.join(past)}), which a row alone does not have",
-            where=model.identity.model_name,
-            fix="publish_features computes them: ask for predictions by id",
-        )

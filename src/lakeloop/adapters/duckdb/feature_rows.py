@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lakeloop.adapters.duckdb.as_in_spark import spark_like_database
@@ -43,6 +44,24 @@ def feature_rows(
         connection.close()
     columns[RANGE_ID_COLUMN] = pa.repeat(pa.scalar(range_id), source.num_rows)
     return pa.table({name: columns[name] for name in table.types})
+
+
+def past_values(rows: pa.Table, history: pa.Table, past: Iterable[PastColumns]) -> dict[str, pa.Array]:
+    """As-of features of rows, by name, in the rows' order.
+
+    Args:
+        rows: that look back; with what `past` reads.
+        history: that is looked at; where `rows` are part of it, they see nothing of themselves.
+        past: of the feature table, in DuckDB's SQL.
+    """
+    connection = spark_like_database()
+    try:
+        found: dict[str, pa.Array] = {}
+        for columns in past:
+            found |= _past(connection, rows, history, columns)
+    finally:
+        connection.close()
+    return found
 
 
 def _past(

@@ -75,8 +75,9 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mlflow_url(cluster: Cluster) -> Iterator[str]:
-    """MLflow's server, on a local port."""
-    with cluster.forwarded(PLATFORM, "mlflow", 5000) as url:
+    """MLflow's server, on a local port; the store behind it cannot be reached from here."""
+    with cluster.forwarded(PLATFORM, "mlflow", 5000) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
         yield url
 
 

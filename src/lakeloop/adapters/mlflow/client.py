@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 CREATION_TIMEOUT_SECONDS = 120.0
 _LOCK_POLL_SECONDS = 0.1
-_QUIET = {
+_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
+    # Artifacts pass through the server: its store need not be reachable from here, and often is not.
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
 
 
@@ -32,7 +35,7 @@ def open_client(settings: Settings) -> MlflowClient:
     Raises:
         LakeloopError: another process is creating the embedded store and does not come to an end.
     """
-    for name, value in _QUIET.items():
+    for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 

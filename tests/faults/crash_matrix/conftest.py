@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.crash_matrix.keeping import kept
+from tests.faults.crash_matrix.keeping import keep, kept
 from tests.faults.crash_matrix.matrix import Matrix
 from tests.faults.crash_matrix.world import World
 
@@ -25,3 +25,11 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     with kept(Matrix(World(tmp_path_factory.mktemp("in_process"), engine="local"))) as matrix:
         matrix.prepare()
         yield matrix
+
+
+@pytest.fixture(autouse=True)
+def _keep_after_each_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """So that nothing is lost where the whole is interrupted."""
+    yield
+    for name in {"matrix", "spark", "versions"} & set(request.fixturenames):
+        keep(request.getfixturevalue(name).results)

@@ -25,12 +25,13 @@ def kept(matrix: Matrix) -> Iterator[Matrix]:
         yield matrix
     finally:
         matrix.world.close()
-        _keep(matrix.results)
+        keep(matrix.results)
     if os.environ.get("LAKELOOP_PUBLISH_CRASH_MATRIX"):
         publish(_RESULTS)
 
 
-def _keep(results: Results) -> None:
+def keep(results: Results) -> None:
+    """Put these results to the others."""
     file = os.environ.get("LAKELOOP_CRASH_MATRIX_RESULTS")
     if file and Path(file).is_file():
         known = json.loads(Path(file).read_text(encoding="utf-8"))

@@ -19,15 +19,16 @@ def kept(matrix: Matrix) -> Iterator[Matrix]:
     """Its results join those of other matrices at the end, and are published when `make crash-matrix` asks for it.
 
     LAKELOOP_CRASH_MATRIX_RESULTS names a file that keeps results from one call to the next, so that the matrix can be
-    played in parts; remove it when the code changes.
+    played in parts; remove it when the code changes. LAKELOOP_PUBLISH_CRASH_MATRIX=partly publishes what there is.
     """
     try:
         yield matrix
     finally:
         matrix.world.close()
         keep(matrix.results)
-    if os.environ.get("LAKELOOP_PUBLISH_CRASH_MATRIX"):
-        publish(_RESULTS)
+    wanted = os.environ.get("LAKELOOP_PUBLISH_CRASH_MATRIX")
+    if wanted:
+        publish(_RESULTS, partly=wanted == "partly")
 
 
 def keep(results: Results) -> None:

@@ -20,10 +20,16 @@ COLUMNS: tuple[tuple[str, Rerun], ...] = (
 )
 
 
-def publish(results: Results, page: Path = PAGE) -> None:
-    """Replace what lies between the marks of each table all of whose points were played; the rest is a person's."""
+def publish(results: Results, page: Path = PAGE, *, partly: bool = False) -> None:
+    """Replace what lies between the marks of each table all of whose points were played; the rest is a person's.
+
+    Args:
+        results: of all deaths.
+        page: where.
+        partly: write the table of runs also where points are left, and say how many.
+    """
     by_hand = _hand_cells(HAND_POINTS)
-    if all(_played(point, results) for point in OF_A_RUN):
+    if partly or all(_played(point, results) for point in OF_A_RUN):
         _replace(page, "crash matrix", table(results))
     if all(cell in results for cell in by_hand):
         _replace(page, "commands by hand", hand_table(results))
@@ -76,6 +82,8 @@ def table(results: Results) -> str:
     of_runs = [found for (_, _, _, rerun), found in results.items() if rerun != "again"]
     same = sum(not found for found in of_runs)
     total = f"{len(OF_A_RUN)} points, {same} of {len(of_runs)} deaths ended as a clean run."
+    left = sum(not _played(point, results) for point in OF_A_RUN)
+    total += f" {left} points are still to be played." if left else ""
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", total])
 
 

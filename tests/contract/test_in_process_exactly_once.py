@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,45 @@ def test_two_live_writers_of_one_batch(landing: Landing, monkeypatch: pytest.Mon
     assert landing.publish(batch).outcome in {"published", "already_published"}
     assert landing.ids() == list(range(18))
     assert branches(landing, landing.use_case.table.name) == ["main"]
+
+
+def expire_by_pyiceberg(landing: Landing, name: str) -> None:
+    """All but the head; unlike Iceberg's Java library it erases the parent of what is left."""
+    table = landing.spark_lake.lake.find(name)
+    table.maintenance.expire_snapshots().older_than(datetime(2999, 1, 1)).commit()  # noqa: DTZ001
+    state = landing.spark_lake.lake.table_state(name)
+    assert [s.parent_id for s in state.snapshots] == [None]
+
+
+def test_what_landed_and_was_computed_is_known_although_pyiceberg_has_expired_it(landing: Landing) -> None:
+    landing.changes = {"train": {"window": {"policy": "full"}}}
+    for index, name in enumerate(["one", "two", "three"]):
+        landing.land(name, 9 * index, 9)
+        plan = landing.plan()
+        built = landing.build(plan)
+        landing.consume(plan)
+    for table in (landing.use_case.table.name, built.feature_table):
+        expire_by_pyiceberg(landing, table)
+    again = landing.publish(landing.batch("one", rows(0, 9)))
+    assert again.outcome == "already_published"
+    assert landing.ids() == list(range(27))
+    rebuilt = landing.build(plan)
+    assert rebuilt.range_ids == built.range_ids
+    assert landing.feature_ids(rebuilt) == list(range(27)), "no range was computed a second time"
+    assert landing.plan().action == "nothing"
+    landing.land("four", 27, 9)
+    assert landing.plan().added_rows == 9
+
+
+def test_a_watermark_that_pyiceberg_has_expired_is_refused_as_such(landing: Landing) -> None:
+    landing.land("one", 0, 9)
+    landing.consume(landing.plan())
+    for index in (1, 2):
+        landing.land(f"more{index}", 9 * index, 9)
+    expire_by_pyiceberg(landing, landing.use_case.table.name)
+    plan = landing.plan()
+    assert plan.action == "refuse"
+    assert "have expired" in plan.reasons[0]
 
 
 def test_a_refused_batch_leaves_nothing_on_main(landing: Landing) -> None:

@@ -15,13 +15,14 @@ from pydantic import Field, ValidationError
 from lakeloop.domain.base import Frozen
 from lakeloop.domain.batch import BATCH_ID_PROPERTY, BATCH_NUMBER_PROPERTY, SOURCE_FILES_PROPERTY
 from lakeloop.domain.errors import LakeloopError
-from lakeloop.domain.snapshots import Ancestry, Snapshot, TableState, ancestry
+from lakeloop.domain.snapshots import Ancestry, Snapshot, TableState, ancestry, parent_is_erased
 from lakeloop.domain.source_files import SourceFile, parse_source_files
 
 RECORD_PREFIX = "lakeloop.published."
 SINCE_PROPERTY = "lakeloop.published-since"
 FROM_THE_START = "start"
 MOST_OPEN_RECORDS = 32
+_UNKNOWN = "unknown"
 MOST_OPEN_CHARACTERS = 64 * 1024
 
 
@@ -129,9 +130,12 @@ def _beyond(history: Ancestry, state: TableState, records: Sequence[BatchRecord]
     commits: dict[str, BatchRecord | Snapshot] = {r.snapshot_id: r for r in records}
     commits |= {s.snapshot_id: s for s in state.snapshots}
     chain, at = dict[str, int](), history.snapshots[0].snapshot_id if history.snapshots else None
+    by_record = {r.snapshot_id: r.parent_id or _UNKNOWN for r in records}
     while at is not None and at in commits and at not in chain:
-        chain[at] = commits[at].sequence_number
-        at = commits[at].parent_id
+        commit = commits[at]
+        chain[at] = commit.sequence_number
+        erased = isinstance(commit, Snapshot) and parent_is_erased(commit)
+        at = by_record.get(at, _UNKNOWN) if erased else commit.parent_id
     newest_unknown = min(chain.values(), default=0) if at is not None else 0
     has_gap, numbered = at is not None, newest_unknown > 0
     found = [

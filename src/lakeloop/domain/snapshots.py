@@ -98,9 +98,25 @@ class Ancestry(Frozen):
 
     snapshots: tuple[Snapshot, ...]
     end: Literal["root", "expired", "corrupt"] = Field(
-        description="The first commit; a parent that is no longer there; or a head or a loop that cannot be."
+        description="The first commit; a parent that is no longer there, or whose id is erased; or what cannot be."
     )
     missing_id: str | None = Field(default=None, description="The parent that is not there any more.")
+
+
+def parent_is_erased(snapshot: Snapshot) -> bool:
+    """Whether a snapshot without a parent had one, by what its summary says was there before it.
+
+    Iceberg's Java library keeps the id of a parent that has expired; pyiceberg erases it: an expired history then looks
+    like a whole one.
+    """
+    if snapshot.parent_id is not None:
+        return False
+    if any(snapshot.count(f"deleted-{what}") for what in ("records", "data-files")):
+        return True
+    return any(
+        (snapshot.count(f"total-{what}") or 0) > (snapshot.count(f"added-{what}") or 0)
+        for what in ("records", "data-files", "delete-files")
+    )
 
 
 def ancestry(state: TableState, from_snapshot_id: str | None = None) -> Ancestry:
@@ -115,5 +131,7 @@ def ancestry(state: TableState, from_snapshot_id: str | None = None) -> Ancestry
             return Ancestry.model_construct(snapshots=tuple(chain.values()), end="corrupt", missing_id=at)
         chain[at] = by_id[at]
         at = by_id[at].parent_id
-    end: Literal["root", "expired"] = "root" if at is None else "expired"
+    last = next(reversed(chain.values()), None)
+    whole = at is None and not (last is not None and parent_is_erased(last))
+    end: Literal["root", "expired"] = "root" if whole else "expired"
     return Ancestry.model_construct(snapshots=tuple(chain.values()), end=end, missing_id=at)

@@ -49,6 +49,7 @@ def manifests() -> dict[str, Any]:
         "inference_service_scaled": inference_service(
             example_version(pods=ModelPods(replicas=2, max_replicas=6, cpu="500m"))
         ),
+        "inference_service_online": inference_service(example_version(online_features=True)),
         "gateway": gateway_objects(gateway),
         "canary_standard": canary_service(example_version(), newer, 10, "spec.canary"),
         "canary_knative": canary_service(example_version(), newer, 10, "canaryTrafficPercent"),

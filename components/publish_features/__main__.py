@@ -8,9 +8,12 @@ from lakeloop.runtime.step import Step, progress, run_step
 
 def body(step: Step) -> None:
     """Leave which version is served; as a part of another pipeline, nothing where nobody looks features up."""
-    if core.is_left_out(step.use_case, step.arguments["optional"]):
+    settings = step.settings
+    known = bool(settings.online_store_uri) or settings.journal.startswith("file:")
+    left_out = core.why_left_out(step.use_case, step.arguments["optional"], store_known=known)
+    if left_out:
         step.write("published_path", "{}")
-        progress("nothing to publish: the use case has no online.entity")
+        progress(f"nothing to publish: {left_out}")
         return
     made = publish_features(bootstrap.feature_places(step.settings), step.use_case)
     step.write("published_path", made.version)

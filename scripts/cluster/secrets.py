@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 from typing import Any, Final
+from urllib.parse import quote
 
 from lakeloop.domain.errors import LakeloopError
 from scripts.cluster.programs import Programs
@@ -28,10 +29,11 @@ def ensure_secrets(programs: Programs) -> list[str]:
     if postgres is None:
         postgres = {key: _password() for key in ("password", "iceberg-password", "mlflow-password")}
         made.append(_write(programs, PLATFORM, "postgres", postgres))
-    if _read(programs, PLATFORM, "valkey") is None:
+    valkey = _read(programs, PLATFORM, "valkey")
+    if valkey is None:
         password = _password()
-        users = {"password": password, "users.acl": f"user default on >{password} ~* &* +@all\n"}
-        made.append(_write(programs, PLATFORM, "valkey", users))
+        valkey = {"password": password, "users.acl": f"user default on >{password} ~* &* +@all\n"}
+        made.append(_write(programs, PLATFORM, "valkey", valkey))
     store = _read(programs, STEPS, STORE_SECRET)
     if store is None:
         raise LakeloopError(
@@ -43,6 +45,7 @@ def ensure_secrets(programs: Programs) -> list[str]:
         "AWS_ACCESS_KEY_ID": store["accesskey"],
         "AWS_SECRET_ACCESS_KEY": store["secretkey"],
         "PGPASSWORD": postgres["iceberg-password"],
+        "LAKELOOP_ONLINE_STORE_URI": f"redis://:{quote(valkey['password'], safe='')}@valkey.{PLATFORM}:6379/0",
     }
     for namespace in (PLATFORM, STEPS):
         held = _read(programs, namespace, "lakeloop-credentials") or {}

@@ -316,7 +316,8 @@ def deployer(settings: Settings, use_case: UseCase, tell: Callable[[str], None] 
     if target == "kserve":
         from lakeloop.adapters.kserve.deployer import KServeDeployer
 
-        return KServeDeployer(settings, how.pods, seconds, tell)
+        online = use_case.online is not None
+        return KServeDeployer(settings, how.pods, seconds, tell, online_features=online)
     if target == "cai":
         return _workbench_deployer(settings, how, tell)
     from lakeloop.adapters.local.deployer import LocalDeployer

@@ -43,6 +43,8 @@ class KServeDeployer:
         pods: ModelPods,
         timeout_seconds: float = 300.0,
         tell: Callable[[str], None] = _untold,
+        *,
+        online_features: bool = False,
     ) -> None:
         """In `settings.endpoint_namespace` of the cluster that the environment names.
 
@@ -51,7 +53,9 @@ class KServeDeployer:
             pods: `deployment.pods` of the use case.
             timeout_seconds: limit for pods to come up.
             tell: told of what keeps them from it, meanwhile.
+            online_features: predictors answer ids, too, where the step knows an online store.
         """
+        self._online_features = online_features and bool(settings.online_store_uri)
         self._settings, self._pods = settings, pods
         self._cluster = Cluster(settings.endpoint_namespace)
         self._client = EndpointClient(self._cluster)
@@ -172,6 +176,7 @@ class KServeDeployer:
                 model_uri=self._models.keep(candidate),
                 identity=candidate.identity,
                 pods=self._pods,
+                online_features=self._online_features,
             )
         )
 

@@ -29,6 +29,8 @@ GRACE_SECONDS = 60
 """Drain, then the requests under way, before the kernel ends the process."""
 _STORAGE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION")
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_ONLINE_STORE = "LAKELOOP_ONLINE_STORE_URI"
+"""A credential, too: its URI holds the password."""
 
 
 class ServedVersion(Frozen):
@@ -40,6 +42,7 @@ class ServedVersion(Frozen):
     model_uri: str
     identity: Identity
     pods: ModelPods = ModelPods()
+    online_features: bool = False
 
 
 def inference_service(version: ServedVersion) -> Object:
@@ -140,8 +143,9 @@ def _container(version: ServedVersion, mounts: list[Object]) -> Object:
             *("--host", "0.0.0.0"),  # noqa: S104 - in a pod
             *("--port", str(names.PORT)),
             *("--drain-seconds", str(DRAIN_SECONDS)),
+            *(["--online-features"] if version.online_features else []),
         ],
-        "env": _environment(version.identity),
+        "env": _environment(version),
         "ports": [{"containerPort": names.PORT, "protocol": "TCP"}],
         "readinessProbe": probe("/health/ready", 2, 3),
         # The port opens once the model is loaded: until then neither probe can pass, and only this one counts.
@@ -156,14 +160,15 @@ def _container(version: ServedVersion, mounts: list[Object]) -> Object:
     }
 
 
-def _environment(identity: Identity) -> list[Object]:
+def _environment(version: ServedVersion) -> list[Object]:
     storage = [
         _from("configMapKeyRef", names.SETTINGS_CONFIG_MAP, name, optional=True)
         for name in _STORAGE_VARIABLES
     ]
-    credentials = [_from("secretKeyRef", names.CREDENTIALS_SECRET, name) for name in _CREDENTIALS]
+    wanted = (*_CREDENTIALS, _ONLINE_STORE) if version.online_features else _CREDENTIALS
+    credentials = [_from("secretKeyRef", names.CREDENTIALS_SECRET, name) for name in wanted]
     threads = [{"name": "OMP_NUM_THREADS", "value": "1"}, {"name": "HOME", "value": "/tmp"}]  # noqa: S108
-    told = {"name": IDENTITY_VARIABLE, "value": identity.canonical_json()}
+    told = {"name": IDENTITY_VARIABLE, "value": version.identity.canonical_json()}
     return [told, *threads, *storage, *credentials]
 
 

@@ -23,6 +23,7 @@ STEPS = [
     "profile-batch",
     "ingest-batch",
     "build-training-set",
+    "publish-features",
     "train-model",
     "evaluate-model",
     "register-model",

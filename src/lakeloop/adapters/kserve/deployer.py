@@ -104,7 +104,8 @@ class KServeDeployer:
         """Route all traffic to the handle's Service; returns once every gateway follows.
 
         Raises:
-            LakeloopError: the version does not run, or a gateway does not come up, reach it or follow.
+            LakeloopError: the version does not run, a gateway does not come up, reach it or follow, or the endpoint's
+                Service does not lead to them.
             ConflictError: another rollout changed the routes meanwhile.
         """
         objects = self._objects(endpoint)
@@ -117,6 +118,7 @@ class KServeDeployer:
         routes, _ = objects.routes()
         standby = routes.previous if routes.live == handle else routes.live
         gateways.follow(lambda now: shifted(now, new, self._backend(objects, standby)))
+        self._wait_for_answer(objects)
         return f"http://{endpoint}.{self._cluster.namespace}.svc"
 
     def ask(self, endpoint: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -195,6 +197,15 @@ class KServeDeployer:
         self._run_gateway(objects)
         self._gateways(objects).introduce(backend)
         return backend
+
+    def _wait_for_answer(self, objects: EndpointObjects) -> None:
+        """A new Service leads to its gateways a moment after they are ready: no caller shall be told of it before."""
+        if poll(lambda: self.live(objects.endpoint), ANSWER_SECONDS) is None:
+            raise LakeloopError(
+                f"its Service does not answer within {ANSWER_SECONDS:g} s, though its gateways are ready",
+                where=f"endpoint {objects.endpoint}",
+                fix="see the NetworkPolicies between this step and the gateways",
+            )
 
     def _gateways(self, objects: EndpointObjects) -> Gateways:
         return Gateways(objects, self._client)

@@ -112,7 +112,7 @@ def _judge_rows(rule: RowRule, failing: int, rows: int) -> RuleResult:
     return RuleResult(
         rule=rule.name,
         passed=failing <= rule.allowed_fraction * rows,
-        observed=f"{failing} of {rows} rows break it",
+        observed=f"{failing} of {rows} rows {'are null' if rule.allowed_fraction else 'break it'}",
         expected=rule.expected,
         failing_rows=failing,
     )

@@ -10,6 +10,7 @@ from tests.faults.crash_matrix.points import HAND_POINTS, OF_A_RUN, Point
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 Results = dict[tuple[str, str, str, Rerun], list[str]]
+Rows = dict[tuple[str, str], list[str]]
 SCARCE = "scarce resources"
 """First word of the cells that are no deaths."""
 COLUMNS: tuple[tuple[str, Rerun], ...] = (
@@ -26,15 +27,23 @@ def publish(results: Results, page: Path = PAGE, *, partly: bool = False) -> Non
     Args:
         results: of all deaths.
         page: where.
-        partly: write the table of runs also where points are left, and say how many.
+        partly: write the table of runs also where points are left: their rows stay as they were played last.
     """
     by_hand = _hand_cells(HAND_POINTS)
     if partly or all(_played(point, results) for point in OF_A_RUN):
-        _replace(page, "crash matrix", table(results))
+        _replace(page, "crash matrix", table(results, _rows_on(page) if partly else {}))
     if all(cell in results for cell in by_hand):
         _replace(page, "commands by hand", hand_table(results))
     if any(cell[0] == SCARCE for cell in results):
         _replace(page, SCARCE, scarce_table(results))
+
+
+def _rows_on(page: Path) -> Rows:
+    """(step, point) -> the cells that the page has."""
+    text = page.read_text(encoding="utf-8").partition("<!-- crash matrix: begin -->")[2]
+    lines = text.partition("<!-- crash matrix: end -->")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    return {(step, name): cells for step, name, *cells in rows}
 
 
 def _replace(page: Path, name: str, content: str) -> None:
@@ -75,15 +84,13 @@ def _hand_cells(chosen: Iterable[Point]) -> list[tuple[str, str, str, Rerun]]:
     return [(p.step, p.name, side, "again") for p in chosen for side in ("before", "after")]
 
 
-def table(results: Results) -> str:
-    """A row a point, a column a death and rerun."""
+def table(results: Results, before: Rows) -> str:
+    """A row a point, a column a death and rerun; of a point that was not played, the row that there was before."""
     head = ["step", "commit point", *(f"cut {side}, {rerun}" for side, rerun in COLUMNS)]
-    lines = [head, ["---"] * len(head), *(_row(point, results) for point in OF_A_RUN)]
-    of_runs = [found for (_, _, _, rerun), found in results.items() if rerun != "again"]
-    same = sum(not found for found in of_runs)
-    total = f"{len(OF_A_RUN)} points, {same} of {len(of_runs)} deaths ended as a clean run."
-    left = sum(not _played(point, results) for point in OF_A_RUN)
-    total += f" {left} points are still to be played." if left else ""
+    rows = [_row(point, results, before) for point in OF_A_RUN]
+    cells = [cell for row in rows for cell in row[2:] if cell != "-"]
+    total = f"{len(rows)} points, {cells.count('same')} of {len(cells)} deaths ended as a clean run."
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", total])
 
 
@@ -94,12 +101,11 @@ def _played(point: Point, results: Results) -> bool:
     )
 
 
-def _row(point: Point, results: Results) -> list[str]:
-    return [
-        point.step,
-        point.name,
-        *(_cell(results.get((point.step, point.name, *column))) for column in COLUMNS),
-    ]
+def _row(point: Point, results: Results, before: Rows) -> list[str]:
+    cells = [_cell(results.get((point.step, point.name, *column))) for column in COLUMNS]
+    if not _played(point, results):
+        cells = before.get((point.step, point.name), cells)
+    return [point.step, point.name, *cells]
 
 
 def _cell(differences: list[str] | None) -> str:

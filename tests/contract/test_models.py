@@ -1,7 +1,7 @@
 """RunTracker and ModelRegistry: the same suite over MLflow (SQLite, local artifacts) and memory."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.verdict import Interval, Scores, Verdict
 from lakeloop.ports.models import ModelRegistry, RunTracker
 from lakeloop.settings import Settings
-from tests.emulators.cai import mlflow_plugin
+from tests.emulators.cai import mlflow_plugin, mlflow_server
 
 SNAPSHOT = "3051729675574597004"
 FEATURES = (FeatureSpec(name="age", column="age"), FeatureSpec(name="city", column="city"))
@@ -42,16 +42,40 @@ def mlflow_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(home=tmp_path_factory.mktemp("mlflow"))
 
 
-@pytest.fixture(params=["mlflow", "mlflow-of-a-workbench", "memory"])
-def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workbench's tracking store: making one costs seconds, and its use cases differ by test."""
+    return tmp_path_factory.mktemp("workspace")
+
+
+@pytest.fixture(scope="module")
+def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A real server of a workbench's MLflow; `make test-old-mlflow`."""
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server.serving(folder) as url:
+        yield Settings(home=folder / "home", mlflow_tracking_uri=url)
+
+
+@pytest.fixture(
+    params=[
+        "mlflow",
+        "mlflow-of-a-workbench",
+        "memory",
+        pytest.param("mlflow-2.19-server", marks=pytest.mark.old_mlflow),
+    ]
+)
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
     if request.param == "memory":
         models = MemoryModels()
         return Place(models, models, lambda: (models, models))
     if request.param == "mlflow":
         settings: Settings = request.getfixturevalue("mlflow_settings")
+    elif request.param == "mlflow-2.19-server":
+        settings = request.getfixturevalue("old_server")
     else:
-        uri = mlflow_plugin.install(monkeypatch, tmp_path)
-        settings = Settings(home=tmp_path / "home", mlflow_tracking_uri=uri)
+        workspace: Path = request.getfixturevalue("workspace")
+        uri = mlflow_plugin.install(monkeypatch, workspace)
+        settings = Settings(home=workspace / "home", mlflow_tracking_uri=uri)
 
     def reopen() -> tuple[RunTracker, ModelRegistry]:
         return MlflowRunTracker(settings), MlflowModelRegistry(settings)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from lakeloop.domain.base import Frozen
+
+NO_INFERENCE_SERVICE = (
+    "inference_service (Cloudera AI Inference) is not there: how a second version of an endpoint is deployed, proved "
+    "without traffic and taken back is not published (docs/adr/0015-cloudera-ai.md); use blue_green, or target kserve"
+)
 
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Percent = Annotated[float, Field(gt=0, le=100)]
@@ -121,3 +126,10 @@ class WorkbenchDeployment(Frozen):
     deploy_timeout_seconds: float = Field(default=900, gt=0)
     canary: Canary = Canary()
     jobs: Jobs = Jobs()
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _known_strategy(cls, value: Any) -> Any:
+        if value == "inference_service":
+            raise ValueError(NO_INFERENCE_SERVICE)
+        return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.workbench import Canary, RuntimeNeeds, WorkbenchDeployment
@@ -144,3 +145,12 @@ def test_a_canary_must_rise_to_all_of_the_traffic() -> None:
     with pytest.raises(ValueError, match="weights must rise and end with 100"):
         Canary(weights=(5, 50))
     assert WorkbenchDeployment().canary.weights[-1] == 100
+
+
+def test_a_strategy_that_is_not_there_says_what_is_missing_and_what_to_use() -> None:
+    with pytest.raises(ValidationError) as refused:
+        WorkbenchDeployment.model_validate({"strategy": "inference_service"})
+    (problem,) = refused.value.errors()
+    assert problem["loc"] == ("strategy",)
+    assert "Cloudera AI Inference" in problem["msg"]
+    assert "use blue_green, or target kserve" in problem["msg"]

@@ -15,11 +15,13 @@ from typing import Any, Protocol
 import httpx
 
 from lakeloop.domain.routes import Backend, order_of_attempts
-from lakeloop.serving.gateway.backends import Backends, who
+from lakeloop.serving.gateway.backends import ANSWER_SECONDS, Backends, who
 from lakeloop.serving.gateway.routes_source import RoutesSource
 
 MAX_BODY_BYTES = 16 * 2**20
 BACKEND_PATH = "/gateway/backends/"
+TAKE_OVER_SECONDS = 10.0
+"""How long the first of two backends may take; then the other is asked: a version that hangs costs no request."""
 VERSION_HEADER = b"lakeloop-model-version"
 _HOP_BY_HOP = {
     b"connection",
@@ -41,10 +43,10 @@ Headers = list[tuple[bytes, bytes]]
 class Sender(Protocol):
     """Sends requests to backends by URL, and counts them."""
 
-    async def send(
-        self, url: str, method: str, target: bytes, headers: Headers, body: bytes, /
+    async def send(  # noqa: PLR0913, PLR0917 - an HTTP request
+        self, url: str, method: str, target: bytes, headers: Headers, body: bytes, seconds: float, /
     ) -> tuple[int, bytes, Headers]:
-        """One request; raises httpx.TransportError where the backend did not answer."""
+        """One request; raises httpx.TransportError where the backend did not answer in so many seconds."""
 
     def counts(self, url: str) -> dict[str, Any]:
         """Of a backend, for /gateway/status."""
@@ -118,23 +120,28 @@ class Gateway:
         await self._backends.keep({b.url for b in routes.backends})
         problem = "no model is deployed"
         backends = order_of_attempts(routes.backends, random.random())  # noqa: S311 - traffic shares
+        seconds = ANSWER_SECONDS if len(backends) == 1 else TAKE_OVER_SECONDS
         # A backend may be several pods, of which one has just gone: alone, it is asked again.
         for backend in backends if len(backends) > 1 else backends * 2:
             try:
-                return await self._send(backend, scope, body)
+                return await self._send(backend, scope, body, seconds)
             except _NOT_ANSWERED as error:
                 problem = f"version {backend.version} did not answer: {type(error).__name__}"
             except httpx.TimeoutException:
-                return 504, _error(f"version {backend.version} did not answer in time"), []
+                if seconds == ANSWER_SECONDS:
+                    return 504, _error(f"version {backend.version} did not answer in time"), []
+            seconds = ANSWER_SECONDS
         return 503, _error(problem), []
 
-    async def _send(self, backend: Backend, scope: dict[str, Any], body: bytes) -> tuple[int, bytes, Headers]:
+    async def _send(
+        self, backend: Backend, scope: dict[str, Any], body: bytes, seconds: float
+    ) -> tuple[int, bytes, Headers]:
         path = scope.get("raw_path") or scope["path"].encode()
         query = scope.get("query_string", b"")
         target = path + (b"?" + query if query else b"")
         headers = [(k, v) for k, v in _end_to_end(scope["headers"]) if k not in {b"host", b"content-length"}]
         status, content, answered = await self._backends.send(
-            backend.url, scope["method"], target, headers, body
+            backend.url, scope["method"], target, headers, body, seconds
         )
         kept = [(k, v) for k, v in _end_to_end(answered) if k not in {b"content-length", b"date", b"server"}]
         return status, content, [*kept, (VERSION_HEADER, backend.version.encode())]

@@ -10,7 +10,6 @@ import httpx
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 60.0
 _LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=30.0)
-_TIMEOUT = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS).as_dict()
 
 # Backends speak plain HTTP: without this, httpx reads all certificate authorities for each pool, 80 ms.
 _NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -26,10 +25,18 @@ class Backends:
         self._under_way: dict[str, int] = {}
         self._answered: dict[str, int] = {}
 
-    async def send(
-        self, url: str, method: str, target: bytes, headers: Headers, body: bytes
+    async def send(  # noqa: PLR0913, PLR0917 - an HTTP request
+        self, url: str, method: str, target: bytes, headers: Headers, body: bytes, seconds: float
     ) -> tuple[int, bytes, Headers]:
         """One request; status, whole body, headers.
+
+        Args:
+            url: of the backend.
+            method: GET, POST...
+            target: path and query.
+            headers: end to end.
+            body: whole.
+            seconds: how long an answer is waited for.
 
         Raises:
             httpx.TransportError: the backend did not answer.
@@ -38,7 +45,7 @@ class Backends:
             self._pools[url] = _transport(_LIMITS)
         self._under_way[url] = self._under_way.get(url, 0) + 1
         try:
-            answered = await _exchange(self._pools[url], url, method, target, headers, body)
+            answered = await _exchange(self._pools[url], url, method, target, headers, body, seconds)
         finally:
             self._under_way[url] -= 1
         self._answered[url] = self._answered.get(url, 0) + 1
@@ -72,7 +79,7 @@ async def who(url: str) -> tuple[int, bytes]:
         httpx.TransportError: nobody answered.
     """
     async with _transport(httpx.Limits(max_keepalive_connections=0)) as once:
-        status, content, _ = await _exchange(once, url, "GET", b"/version", [], b"")
+        status, content, _ = await _exchange(once, url, "GET", b"/version", [], b"", ANSWER_SECONDS)
     return status, content
 
 
@@ -81,7 +88,13 @@ def _transport(limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
 
 
 async def _exchange(  # noqa: PLR0913, PLR0917 - an HTTP request
-    pool: httpx.AsyncHTTPTransport, url: str, method: str, target: bytes, headers: Headers, body: bytes
+    pool: httpx.AsyncHTTPTransport,
+    url: str,
+    method: str,
+    target: bytes,
+    headers: Headers,
+    body: bytes,
+    seconds: float,
 ) -> tuple[int, bytes, Headers]:
     base = httpx.URL(url)
     request = httpx.Request(
@@ -89,7 +102,7 @@ async def _exchange(  # noqa: PLR0913, PLR0917 - an HTTP request
         base.copy_with(raw_path=target),
         headers=[(b"host", base.netloc), *headers],
         content=body,
-        extensions={"timeout": _TIMEOUT},
+        extensions={"timeout": httpx.Timeout(seconds, connect=CONNECT_SECONDS).as_dict()},
     )
     response = await pool.handle_async_request(request)
     raw = [part async for part in response.stream]  # type: ignore[union-attr]

@@ -8,14 +8,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 
 from lakeloop.adapters.cai.model_service import NotAnsweredError, answer_of, records_of, request_of, rows_data
+from lakeloop.serving.gateway.backends import CONNECT_SECONDS
 
-ANSWER_SECONDS = 60.0
+OK = 200
+REFUSALS = frozenset({400, 401, 403, 404})
+KEY_SECONDS = 5.0
+CONNECTIONS = 256
+KEEP_ALIVE_SECONDS = 15.0
 LATENCIES_KEPT = 500
+if TYPE_CHECKING:
+    import aiohttp
+
 INVALID = "InvalidRequest: "
 PURPOSE = b"lakeloop-purpose"
 Headers = list[tuple[bytes, bytes]]
@@ -56,40 +65,48 @@ class WorkbenchBackends:
             model_key: API key with the audience Application.
         """
         self._access_key, self._model_key = access_key, model_key
-        self._keys: dict[str, str] = {}
+        # Key, and when it was last found to be the right one although it was refused.
+        self._keys: dict[str, tuple[str, float]] = {}
+        self._asking = asyncio.Lock()
         self._counted: dict[str, Counted] = {}
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=5.0),
-            limits=httpx.Limits(max_connections=256, max_keepalive_connections=64),
-            trust_env=False,
-        )
+        # Not httpx: its work for a request costs six times as much, more than all that is ours (adr/0015).
+        self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, url: str, method: str, target: bytes, headers: Headers, body: bytes) -> Answer:
+    async def send(  # noqa: PLR0913, PLR0917 - an HTTP request
+        self, url: str, method: str, target: bytes, headers: Headers, body: bytes, seconds: float
+    ) -> Answer:
         """`POST /predict` or `GET /version` of lakeloop's predictor, answered by the model.
+
+        Args:
+            url: of the model.
+            method: GET or POST.
+            target: path and query.
+            headers: of the request; whether it proves a rollout.
+            body: of the request.
+            seconds: how long the model may take.
 
         Raises:
             httpx.TransportError: the model did not answer; another one may be asked.
         """
         path = target.partition(b"?")[0]
         if (method, path) == ("GET", b"/version"):
-            records = await self._ask(url, [["version"]])
+            records = await self._ask(url, [["version"]], seconds, proof=True)
             return 200, json.dumps(records[0].get("identity")).encode(), _JSON
         if path != b"/predict":
             return 404, json.dumps({"error": "POST /predict or GET /version"}).encode(), _JSON
         if method != "POST":
             return 405, json.dumps({"error": "POST it"}).encode(), _JSON
         try:
-            rows = json.loads(body)["rows"]
-            data = rows_data(rows)
+            data = rows_data(orjson.loads(body)["rows"])
         except (ValueError, KeyError, TypeError) as error:
             return 422, json.dumps({"error": f"the body must be {{'rows': [...]}}: {error}"}).encode(), _JSON
         proof = any(name == PURPOSE and value == b"proof" for name, value in headers)
-        return await self._predict(url, data, proof=proof)
+        return await self._predict(url, data, seconds, proof=proof)
 
-    async def _predict(self, url: str, data: list[list[str]], *, proof: bool) -> Answer:
+    async def _predict(self, url: str, data: list[list[str]], seconds: float, *, proof: bool) -> Answer:
         counted, started = self._counted.setdefault(url, Counted()), time.monotonic()
         try:
-            answer = answer_of(await self._ask(url, data, proof=proof))
+            answer = answer_of(await self._ask(url, data, seconds, proof=proof))
         except NotAnsweredError as error:
             if INVALID in error.problem:
                 text = error.problem.partition(INVALID)[2].strip("'\"[]")
@@ -103,36 +120,73 @@ class WorkbenchBackends:
         counted.scored += len(answer["scores"])
         counted.score_sum += sum(answer["scores"])
         counted.latencies_ms.append((time.monotonic() - started) * 1000)
-        return 200, json.dumps(answer).encode(), _JSON
+        return 200, orjson.dumps(answer), _JSON
 
-    async def _ask(self, url: str, data: list[list[str]], *, proof: bool = True) -> list[dict[str, Any]]:
+    async def _ask(
+        self, url: str, data: list[list[str]], seconds: float, *, proof: bool
+    ) -> list[dict[str, Any]]:
         service, _, model = url.partition("#")
         counted = self._counted.setdefault(url, Counted())
         counted.under_way += 1
         try:
-            key = self._keys.get(model) or await self._fetched_key(model)
-            body = {"accessKey": key, "request": request_of(data, proof=proof)}
-            headers = {"authorization": f"Bearer {self._model_key}"}
-            answer = await self._client.post(service, json=body, headers=headers)
+            key = await self._key(model)
+            status, raw = await self._posted(service, key, data, seconds, proof=proof)
+            if status in REFUSALS and (renewed := await self._key(model, refused=key)) != key:
+                status, raw = await self._posted(service, renewed, data, seconds, proof=proof)
         finally:
             counted.under_way -= 1
-        if not answer.is_success:
-            self._keys.pop(model, None)
-            raise httpx.RemoteProtocolError(f"model {model} answered {answer.status_code}")
+        if status != OK:
+            raise httpx.RemoteProtocolError(f"model {model} answered {status}")
         try:
-            content = answer.json()
+            content = orjson.loads(raw)
         except ValueError as error:
             raise httpx.RemoteProtocolError(f"model {model} answered no JSON") from error
         return records_of(content, model)
 
-    async def _fetched_key(self, model: str) -> str:
+    async def _posted(
+        self, service: str, key: str, data: list[list[str]], seconds: float, *, proof: bool
+    ) -> tuple[int, bytes]:
+        import aiohttp
+
+        if self._session is None:
+            connections = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS)
+            headers = {"content-type": "application/json", "authorization": f"Bearer {self._model_key}"}
+            self._session = aiohttp.ClientSession(connector=connections, headers=headers)
+        body = orjson.dumps({"accessKey": key, "request": request_of(data, proof=proof)})
+        limit = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS)
         try:
-            self._keys[model] = await asyncio.to_thread(self._access_key, model)
+            async with self._session.post(service, data=body, timeout=limit) as answer:
+                return answer.status, await answer.read()
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(f"no answer in {seconds:g} s") from error
+        except aiohttp.ClientError as error:
+            raise httpx.RemoteProtocolError(f"{type(error).__name__}: {error}") from error
+
+    async def _key(self, model: str, refused: str = "") -> str:
+        """The model's access key; one question at a time, however many requests wait for it.
+
+        A key that was refused is asked for again: the model may have been made anew. While it stays the same one, not
+        for each of many requests.
+        """
+        if self._known(model, refused) is None:
+            async with self._asking:
+                if self._known(model, refused) is None:
+                    key = await self._asked(model)
+                    self._keys[model] = key, time.monotonic() if key == refused else 0.0
+        return self._keys[model][0]
+
+    def _known(self, model: str, refused: str) -> str | None:
+        key, since = self._keys.get(model, (None, 0.0))
+        doubtful = key == refused != "" and time.monotonic() - since > KEY_SECONDS
+        return None if doubtful else key
+
+    async def _asked(self, model: str) -> str:
+        try:
+            return await asyncio.to_thread(self._access_key, model)
         except Exception as error:
             raise httpx.RemoteProtocolError(
                 f"the access key of model {model} is not known: {type(error).__name__}"
             ) from error
-        return self._keys[model]
 
     def counts(self, url: str) -> dict[str, Any]:
         """Requests under way at a model, and what it answered so far."""

@@ -96,3 +96,94 @@ $(WORKBENCH): $(FETCHED) tests/emulators/cai/description.py tests/emulators/cai/
 
 .PHONY: test
 test: lint ## Lint, types, layers, then unit, contract, golden, integration and fault tests
+	@$(BIN)/pytest $(TESTS) -m "not crash and not e2e and not every_fault and not old_mlflow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+.PHONY: test-fast
+test-fast: setup ## Unit, contract and golden tests that need no JVM
+	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark and not e2e and not every_fault and not old_mlflow" $(PYTEST_ARGS)
+
+.PHONY: test-e2e
+test-e2e: setup ## The cluster tests; brings the cluster up if it is not, removes it if it did (KEEP_CLUSTER=1 keeps it)
+	@$(BIN)/pytest tests/e2e -m e2e $(PYTEST_ARGS)
+
+.PHONY: test-e2e-long
+test-e2e-long: setup ## ... with the long ones: loads, crashes, conformance, replay
+	@LAKELOOP_E2E_LONG=1 $(BIN)/pytest tests/e2e -m e2e $(PYTEST_ARGS)
+
+.PHONY: test-scorecard
+test-scorecard: setup ## The scorecard as a test: twenty of twenty caught, as the committed page says
+	@$(BIN)/pytest tests/scorecard $(PYTEST_ARGS)
+
+.PHONY: crash-matrix
+crash-matrix: setup ## Kill every step around every commit and rerun; rewrites the tables in docs/reliability.md
+	@LAKELOOP_PUBLISH_CRASH_MATRIX=1 $(BIN)/pytest tests/faults -m crash $(PYTEST_ARGS)
+
+.PHONY: histories
+histories: setup ## Three random histories of 200 operations on Spark and Iceberg against a model of the truth (15 minutes)
+	@$(BIN)/pytest tests/integration/test_random_histories.py -m crash $(PYTEST_ARGS)
+
+.PHONY: test-workbench-faults
+test-workbench-faults: setup ## Every fault at every call of a Cloudera AI redeploy, both strategies (minutes; `make test` has a part)
+	@$(BIN)/pytest tests/faults/test_workbench_calls.py -m every_fault $(PYTEST_ARGS)
+
+.PHONY: test-old-mlflow
+test-old-mlflow: setup ## Runs and versions on a real MLflow 2.19 server, as workbenches have it (installs it once)
+	@$(BIN)/pytest tests/contract/test_models.py -m old_mlflow $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup ## Ruff, formatting, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: setup ## Ratios: loop overhead, 1x and 50x history, Iceberg to booster against toPandas
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: bench-features
+bench-features: setup ## Five features of 777,715 loans in six ways, all giving the same values (minutes)
+	@$(BIN)/python -m tests.bench.features $(ARGS)
+
+.PHONY: bench-serving
+bench-serving: setup ## Predictor against mlflow models serve, MLServer and the kserve SDK (needs wrk; installs the peers once)
+	@$(BIN)/python -m tests.bench.serving $(ARGS)
+
+.PHONY: bench-cai
+bench-cai: setup ## 200 requests a second through the gateway of an emulated Cloudera AI workbench during ten redeploys (ARGS="--rate 400")
+	@$(BIN)/python -m tests.bench.workbench_traffic $(ARGS)
+
+.PHONY: scorecard
+scorecard: setup ## Twenty ways to a silent wrong model, played on the labs' way and on lakeloop; rewrites docs/scorecard.*
+	@$(BIN)/python -m tests.scorecard $(ARGS)
+
+##@ Change it
+
+.PHONY: fmt
+fmt: setup ## Format, and fix what ruff can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: compile
+compile: setup ## Recompile every pipelines/*/pipeline.py to the pipeline.yaml beside it
+	@$(BIN)/python -m scripts.golden pipelines
+
+.PHONY: golden
+golden: compile ## Rewrite all that is generated and committed: pipelines, the use case's JSON schema, manifests, images/tools.txt
+	@$(BIN)/python -m scripts.golden schema
+	@$(BIN)/python -m scripts.golden manifests
+	@$(BIN)/python -m scripts.golden platform
+
+.PHONY: clean
+clean: stop ## Remove caches and the embedded set-up (LAKELOOP_HOME or .lakeloop); keeps .venv and .tools
+	@home="$${LAKELOOP_HOME:-.lakeloop}"; if [ -e "$$home/runs" ] || [ -e "$$home/catalog.db" ]; then rm -rf "$$home"; fi
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path "./.venv/*" -not -path "./.tools/*" -prune -exec rm -rf {} +
+
+##@ Help
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -224,6 +224,19 @@ def test_the_short_set_meets_every_refusal_and_every_call_every_lost_answer() ->
         assert len(kinds & set(map(str, REFUSED))) == 2
 
 
+@pytest.mark.parametrize("strategy", ["in_place", "blue_green"])
+def test_a_workbench_of_another_version_is_understood(
+    tmp_path: Path, versions: Versions, strategy: Strategy
+) -> None:
+    with emulated(tmp_path, speed=SPEED, odd=True, environment_as_map=True) as emulator:
+        for fate in ("unknown", "succeeded"):
+            emulator.workbench.destine("build", fate)
+        emulator.workbench.destine("deployment", "unknown")
+        place = Place(emulator, strategy, versions)
+        check_end(place, "", place.before, versions.next())
+        place.deployer().stop(ENDPOINT)
+
+
 def check_kinds(place: Place, call: str, kinds: Sequence[str]) -> None:
     for kind in kinds:
         version, shape = place.versions.next(), KINDS[kind]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from lakeloop.domain.base import Frozen
@@ -77,6 +78,18 @@ def known_status(status: str) -> bool:
     known = BUILT | BUILD_FAILED | BUILDING | DEPLOYED | DEPLOYMENT_FAILED | DEPLOYING
     name = normalised(status)
     return name in known or any(word in name for word in ("ready", "registered", "pending", "fail"))
+
+
+def in_order(moment: Any) -> str:
+    """A moment of the API as text that sorts by time.
+
+    As it is written it does not: a fraction of a second has none, three, six or nine digits, and `.` sorts before `Z`.
+    """
+    text = str(moment or "")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds")
+    except ValueError:
+        return text
 
 
 def marked(handle: str, detail: str = "") -> str:

@@ -36,3 +36,21 @@ def _written(type_: str, item: Any, *, environment_as_map: bool) -> Any:
     if type_ in MESSAGES and isinstance(item, dict):
         return as_message(type_, item, environment_as_map=environment_as_map)
     return item
+
+
+def oddly(value: Any) -> Any:
+    """The same answer of another version: fields that nobody has told of, null for an empty list, int64 as number.
+
+    Names, too, may look like numbers: only what the description calls int64 is changed.
+    """
+    if isinstance(value, list):
+        return [oddly(item) for item in value] or None
+    if isinstance(value, dict):
+        known = {
+            k: int(v) if k in _INT64 and isinstance(v, str) and v else oddly(v) for k, v in value.items()
+        }
+        return {"@type": "type.googleapis.com/odd", **known, "reconcile_hint": {"after": [1, None]}}
+    return value
+
+
+_INT64 = frozenset(name for fields in MESSAGES.values() for name, type_ in fields.items() if type_ == "int64")

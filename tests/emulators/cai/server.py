@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from tests.emulators.cai import client_package
-from tests.emulators.cai.answers import as_message
+from tests.emulators.cai.answers import as_message, oddly
 from tests.emulators.cai.calls import Calls
 from tests.emulators.cai.description import OPERATIONS, Operation, swagger
 from tests.emulators.cai.errors import ApiError
@@ -22,6 +22,7 @@ from tests.emulators.cai.workbench import Workbench
 
 MALFORMED = b'{"models": [{"id": "abc", "na'
 HANG_SECONDS = 2.0
+ODD_SECONDS = 0.01
 MODEL_BYTES = 5 * 2**20
 
 
@@ -33,9 +34,19 @@ class Emulator:
         refused: every request that carried something which the description lacks.
     """
 
-    def __init__(self, workbench: Workbench, *, port: int = 0, environment_as_map: bool = False) -> None:
+    def __init__(
+        self, workbench: Workbench, *, port: int = 0, environment_as_map: bool = False, odd: bool = False
+    ) -> None:
+        """A server of this workbench.
+
+        Args:
+            workbench: its state.
+            port: 0 takes a free one.
+            environment_as_map: answers have an object where the description says text.
+            odd: slow answers, pages of two, fields that nobody has told of, null for an empty list.
+        """
         self.workbench, self.faults = workbench, Faults()
-        self.environment_as_map = environment_as_map
+        self.environment_as_map, self.odd = environment_as_map, odd
         self.hang_seconds = HANG_SECONDS
         self.calls: list[tuple[str, dict[str, str], dict[str, str], Any]] = []
         self.refused: list[str] = []
@@ -102,9 +113,13 @@ class Emulator:
 
     def perform(self, operation: Operation, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
         """The effect, and the answer as the API writes it."""
+        if self.odd:
+            time.sleep(ODD_SECONDS)
+            query = {**query, "page_size": "2"}
         with self.workbench.lock:
             found = self._operations.perform(operation, path, query, body or {})
-            return as_message(operation.answers, found, environment_as_map=self.environment_as_map)
+            answer = as_message(operation.answers, found, environment_as_map=self.environment_as_map)
+        return oddly(answer) if self.odd else answer
 
     def predict(self, body: dict[str, Any], key: str) -> Any:
         """One request to the model service."""

@@ -52,7 +52,7 @@ class FolderServingModels:
 @contextmanager
 def emulated(folder: Path, **options: Any) -> Iterator[Emulator]:
     """A workbench whose minutes last milliseconds; `cmlapi` can be imported inside."""
-    served = {k: options.pop(k) for k in ("environment_as_map",) if k in options}
+    served = {k: options.pop(k) for k in ("environment_as_map", "odd") if k in options}
     models = FolderServingModels(folder / "experiments")
     workbench = Workbench(folder, **{"speed": SPEED, "artifacts": models.artifact, **options})
     with Emulator(workbench, **served) as emulator:

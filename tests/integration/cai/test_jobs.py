@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from lakeloop.adapters.cai.job_board import CaiJobBoard
-from lakeloop.adapters.cai.patience import Patience
 from lakeloop.cli import cai_jobs
 from lakeloop.domain.batch import BatchOptions
 from lakeloop.domain.errors import LakeloopError, UserError
@@ -25,8 +24,7 @@ from lakeloop.domain.workbench_jobs import (
 from lakeloop.use_case_files import load_use_case
 from tests.emulators.cai.faults import Fault
 from tests.emulators.cai.server import Emulator
-from tests.emulators.cai.testing import QUICK, api_of, emulated
-from tests.faults.test_workbench_calls import HASTE
+from tests.emulators.cai.testing import api_of, emulated
 
 PROJECT = Path(__file__).parents[3]
 SCRIPT = "print('done')\n"
@@ -43,13 +41,13 @@ def use_case() -> UseCase:
 @pytest.fixture(params=[False, True], ids=["environment as text", "environment as object"])
 def emulator(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Emulator]:
     with emulated(tmp_path, environment_as_map=request.param) as found:
-        found.hang_seconds = 0.6
+        found.hang_seconds = 0.5
         yield found
         assert found.refused == []
 
 
-def apply(emulator: Emulator, use_case: UseCase, patience: Patience = QUICK) -> list[str]:
-    board = CaiJobBoard(api_of(emulator, patience=patience))
+def apply(emulator: Emulator, use_case: UseCase) -> list[str]:
+    board = CaiJobBoard(api_of(emulator))
     changes = cai_jobs.planned(board, use_case)
     board.place_scripts({spec.script: SCRIPT for spec in specs(board, use_case)})
     cai_jobs.carry_out(board, changes, lambda _: None)
@@ -113,7 +111,6 @@ def test_a_run_starts_its_children_and_a_failed_one_does_not(emulator: Emulator,
     assert emulator.jobs.jobs == {}
 
 
-@pytest.mark.parametrize("emulator", [False], indirect=True, ids=[""])
 @pytest.mark.parametrize(
     "call", ["ListJobs", "CreateJob", "UpdateJob", "DeleteJob", "CreateJobRun", "ListJobRuns"]
 )
@@ -121,14 +118,14 @@ def test_one_fault_doubles_no_job_and_no_run(emulator: Emulator, use_case: UseCa
     shapes = [Fault(call, status=s, effect=e) for s in (403, 429, 500) for e in (False, s == 500)]
     shapes += [Fault(call, "timeout", effect=True), Fault(call, "cut"), Fault(call, "cut", effect=True)]
     shapes += [Fault(call, "malformed", effect=True)]
-    board = CaiJobBoard(api_of(emulator, patience=HASTE))
+    board = CaiJobBoard(api_of(emulator))
     for number, fault in enumerate(shapes):
         wanted = changed(use_case, timeout_seconds=1000 + number)
         emulator.faults.set[:] = [fault]
         failure: LakeloopError | None = None
         started = ""
         try:
-            apply(emulator, wanted, HASTE)
+            apply(emulator, wanted)
             started = cai_jobs.existing(board, wanted)[0].job_id
             board.start(started, {})
             cai_jobs.destroy(board, wanted, lambda _: None, endpoint=False)

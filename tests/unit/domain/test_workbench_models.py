@@ -15,6 +15,7 @@ from lakeloop.domain.workbench_models import (
     choose_runtime,
     deployment_phase,
     handle_in,
+    in_order,
     marked,
     to_go_back_to,
     to_remove,
@@ -154,3 +155,16 @@ def test_a_strategy_that_is_not_there_says_what_is_missing_and_what_to_use() -> 
     assert problem["loc"] == ("strategy",)
     assert "Cloudera AI Inference" in problem["msg"]
     assert "use blue_green, or target kserve" in problem["msg"]
+
+
+def test_moments_sort_by_time_however_many_digits_they_have() -> None:
+    written = [
+        "2026-06-13T01:00:04.999Z",
+        "2026-06-13T01:00:05Z",
+        "2026-06-13T01:00:05.5Z",
+        "2026-06-13T01:00:05.500001Z",
+        "2026-06-13T03:00:06+02:00",
+    ]
+    moments = [in_order(moment) for moment in written]
+    assert moments == sorted(set(moments))
+    assert in_order(None) == ""

@@ -104,7 +104,7 @@ class BlueGreenDeployer:
             before = routes.previous if routes.live == handle else routes.live
             old = routes.backend(before)
             if old is not None and self._place(endpoint, old.handle) is not None and routes.live != handle:
-                self._canary(endpoint, new, old)
+                self._canary(endpoint, new, old, str(place[1]["access_key"]))
                 routes = folder.routes()
             gateway.switch(shifted(routes, new, old))
             return url
@@ -168,14 +168,14 @@ class BlueGreenDeployer:
                 ended += [self._stopped(model, deployed) for deployed in self._deployed(model)[1]]
         return any(ended)
 
-    def _canary(self, endpoint: str, new: Backend, old: Backend) -> None:
+    def _canary(self, endpoint: str, new: Backend, old: Backend, access_key: str) -> None:
         folder, gateway, limits = self._folder(endpoint), self._gateway(endpoint), self._spec.canary
         for percent in limits.weights:
             self._api.tell(f"{percent:g} % of the traffic to version {new.version}")
             gateway.switch(shared(folder.routes(), new, old, percent))
             before = gateway.traffic()
             for _ in self._api.patience.looks(limits.step_seconds):
-                self._probe(endpoint, new)
+                self._probe(new, access_key)
                 now, none = gateway.traffic(), Traffic()
                 counted = [now.get(b.handle, none).since(before.get(b.handle, none)) for b in (old, new)]
                 problems = canary_problems(counted[0], counted[1], limits)
@@ -186,12 +186,11 @@ class BlueGreenDeployer:
                         fix="see the replica's log; the limits are deployment.cai.canary",
                     )
 
-    def _probe(self, endpoint: str, new: Backend) -> None:
+    def _probe(self, new: Backend, access_key: str) -> None:
         """One real row, so that a model without traffic is watched, too."""
         rows = self._probes.get(new.handle, [])[:1]
-        place = self._place(endpoint, new.handle)
-        if rows and place is not None:
-            self._service.records(place[1]["access_key"], rows)
+        if rows:
+            self._service.records(access_key, rows)
 
     def _folder(self, endpoint: str) -> EndpointFolder:
         return EndpointFolder(self._settings.endpoints_folder, endpoint)

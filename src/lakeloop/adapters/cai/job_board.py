@@ -11,7 +11,7 @@ from lakeloop.adapters.cai.api import Api, Item
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.workbench import RuntimeNeeds
 from lakeloop.domain.workbench_jobs import Job, JobRun, JobSpec
-from lakeloop.domain.workbench_models import as_map, choose_runtime, normalised
+from lakeloop.domain.workbench_models import as_map, choose_runtime, in_order, normalised
 
 
 class CaiJobBoard:
@@ -36,7 +36,9 @@ class CaiJobBoard:
         """
         listed = self._listed()
         title = {str(item["id"]): str(item.get("name")) for item in listed}
-        same = sorted((i for i in listed if i.get("name") in names), key=lambda i: str(i.get("created_at")))
+        same = sorted(
+            (i for i in listed if i.get("name") in names), key=lambda i: in_order(i.get("created_at"))
+        )
         return [Job(job_id=str(item["id"]), spec=_spec(item, title)) for item in same]
 
     def place_scripts(self, scripts: Mapping[str, str]) -> list[str]:
@@ -131,7 +133,7 @@ class CaiJobBoard:
             for item in listed
             if item.get("id")
         ]
-        return sorted(found, key=lambda run: run.created_at)
+        return sorted(found, key=lambda run: in_order(run.created_at))
 
     def _listed(self) -> list[Item]:
         return [item for item in self._api.pages("list_jobs", "jobs", self._api.project_id) if item.get("id")]

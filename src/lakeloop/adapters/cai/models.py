@@ -13,6 +13,7 @@ from lakeloop.domain.workbench_models import (
     build_phase,
     deployment_phase,
     handle_in,
+    in_order,
     known_status,
     normalised,
 )
@@ -30,7 +31,7 @@ class WorkbenchModel:
             "list_models", "models", self._api.project_id, search_filter=search(name=self.name)
         )
         same = [m for m in listed if m.get("name") == self.name and not m.get("deletion_status")]
-        return min(same, key=lambda m: str(m.get("created_at")), default=None)
+        return min(same, key=lambda m: in_order(m.get("created_at")), default=None)
 
     def ensure(self, registered_model_id: str | None) -> Item:
         """The model, made where there is none, with authentication on."""
@@ -57,7 +58,7 @@ class WorkbenchModel:
                 build_id=str(b["id"]),
                 handle=handle_in(b.get("comment")),
                 status=str(b.get("status") or ""),
-                created_at=str(b.get("created_at") or ""),
+                created_at=in_order(b.get("created_at")),
             )
             for b in listed
             if b.get("id") and not b.get("deletion_status")
@@ -93,7 +94,7 @@ class WorkbenchModel:
                 deployment_id=str(d["id"]),
                 handle=build.handle,
                 status=str(d.get("status") or ""),
-                created_at=str(d.get("created_at") or ""),
+                created_at=in_order(d.get("created_at")),
             )
             for d in listed
             if d.get("id")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakeloop.adapters.cai.api import Api, Item, search
 from lakeloop.domain.errors import LakeloopError
-from lakeloop.domain.workbench_models import handle_in, known_status, marked, version_phase
+from lakeloop.domain.workbench_models import handle_in, in_order, known_status, marked, version_phase
 from lakeloop.ports.serving_models import RunArtifact
 
 
@@ -30,7 +30,7 @@ class Versions:
             "list_registered_models", "models", search_filter=search(model_name=self._name)
         )
         same = sorted(
-            (m for m in listed if m.get("name") == self._name), key=lambda m: str(m.get("created_at"))
+            (m for m in listed if m.get("name") == self._name), key=lambda m: in_order(m.get("created_at"))
         )
         return str(same[0]["model_id"]) if same else None
 

@@ -143,14 +143,15 @@ def pods_of(run_id: str, step: str = "") -> list[dict[str, Any]]:
 
 
 def executors_of(pod_name: str) -> list[str]:
-    """Spark's executors that a step's pod owns."""
+    """Spark's executors that a step's pod owns and that have not ended; ended ones go with that pod."""
     listed = json.loads(kubectl("-n", _STEPS, "get", "pods", "-l", "spark-role=executor", "-o", "json"))[
         "items"
     ]
     return [
         p["metadata"]["name"]
         for p in listed
-        if any(o["name"] == pod_name for o in p["metadata"].get("ownerReferences", []))
+        if p["status"].get("phase") in {"Pending", "Running"}
+        and any(o["name"] == pod_name for o in p["metadata"].get("ownerReferences", []))
     ]
 
 

@@ -23,9 +23,10 @@ from lakeloop.recording import record
 from lakeloop.runtime.claimant import claimant_of, recorded_by
 from lakeloop.runtime.step import Step, progress, run_step
 from lakeloop.serving.expressions import raw_to_features
-from lakeloop.side_by_side import HeldOut, Model, SameRows, held_out, read_model
+from lakeloop.side_by_side import HeldOut, SameRows, held_out
 from lakeloop.training import scoring
 from lakeloop.training.curves import evaluation
+from lakeloop.training.model_folder import Model, read_model
 
 
 def body(step: Step) -> None:

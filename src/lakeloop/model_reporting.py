@@ -20,9 +20,10 @@ from lakeloop.ports.journal import RunJournal
 from lakeloop.ports.lake import Lake
 from lakeloop.ports.ledger import Ledger
 from lakeloop.ports.models import ModelRegistry, RunTracker
-from lakeloop.side_by_side import Model, SameRows, Scores, ToFeatures, held_out, read_model
+from lakeloop.side_by_side import SameRows, Scores, ToFeatures, held_out
 from lakeloop.training import scoring
 from lakeloop.training.curves import evaluation
+from lakeloop.training.model_folder import Model, read_model
 
 Tell = Callable[[str], None]
 IsCodeOf = Callable[[str], bool]

@@ -6,7 +6,7 @@ over and will promote nothing: it goes when the next training begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lakeloop.domain.errors import ConflictError
 from lakeloop.domain.lineage import TrainingSet
@@ -31,8 +31,9 @@ def pin_plan(lake: Lake, use_case: str, run_id: str, plan: Plan) -> None:
     if plan.range is None:
         return
     state = lake.table_state(plan.range.table)
-    made = plan_pins(use_case, run_id, plan, _retained(state))
-    _check_there(made, state)
+    retained = _retained(state)
+    made = plan_pins(use_case, run_id, plan, retained)
+    _check_there(made, retained)
     _pin(lake, made)
     _drop_others(lake, state, use_case, run_id)
 
@@ -81,8 +82,8 @@ def _retained(state: TableState | None) -> frozenset[str]:
     return frozenset(s.snapshot_id for s in state.snapshots) if state else frozenset()
 
 
-def _check_there(made: Iterable[Pin], state: TableState | None) -> None:
-    gone = [pin for pin in made if pin.snapshot_id not in _retained(state)]
+def _check_there(made: Iterable[Pin], retained: Collection[str]) -> None:
+    gone = [pin for pin in made if pin.snapshot_id not in retained]
     if gone:
         raise ConflictError(
             f"snapshot {gone[0].snapshot_id} has expired since it was planned",

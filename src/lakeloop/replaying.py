@@ -17,10 +17,9 @@ from pydantic import ValidationError
 
 from lakeloop.domain.errors import LakeloopError, RefusedError, UserError
 from lakeloop.domain.feature_rows import FeatureRows, Indices, RowLayout, layout_of, read_rows, split_by_time
-from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.lineage import CodeIdentity, TrainingSet
 from lakeloop.domain.metrics import METRICS, Scored
-from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE, model_digest
+from lakeloop.domain.model_files import model_digest
 from lakeloop.domain.replay import ColumnChange, Rebuilt, Replay, Source, compare
 from lakeloop.domain.rereading import check_features_kept, check_source_kept
 from lakeloop.domain.row_changes import row_changes
@@ -33,6 +32,7 @@ from lakeloop.ports.ledger import Ledger
 from lakeloop.ports.models import ModelRegistry
 from lakeloop.ports.recomputer import FeatureRecomputer, Recomputed
 from lakeloop.ports.trainer import DistributedTrainer
+from lakeloop.training.model_folder import Model, read_model
 
 if TYPE_CHECKING:
     from lakeloop.domain.feature_rows import Floats
@@ -104,12 +104,6 @@ def _as_it_was(trained: TrainedModel, current: UseCase) -> UseCase:
 
 
 @dataclass(frozen=True)
-class _Model:
-    booster: bytes
-    encoding: FeatureEncoding
-
-
-@dataclass(frozen=True)
 class _Replaying:
     """One replay under way."""
 
@@ -143,7 +137,7 @@ class _Replaying:
                     fix="lakeloop show the table at its snapshots",
                 )
             booster = self._train(made, parent)
-            now = _Model(booster.booster, booster.encoding)
+            now = Model(booster.booster, booster.encoding)
             self.tell("scoring both boosters on the rebuilt holdout")
             return self._rebuilt(made.training_set, booster, now, recorded, code)
 
@@ -184,8 +178,8 @@ class _Replaying:
         self,
         training_set: TrainingSet,
         made: TrainedBooster,
-        now: _Model,
-        recorded: _Model | str,
+        now: Model,
+        recorded: Model | str,
         code: CodeIdentity,
     ) -> Rebuilt:
         from lakeloop.training.train import model_files
@@ -227,18 +221,17 @@ class _Replaying:
             ) from error
         return Champion(version, model.booster, model.encoding)
 
-    def _recorded(self) -> _Model | str:
+    def _recorded(self) -> Model | str:
         """The registered model; what is wrong with its bytes."""
         try:
             return self._download(self.version)
         except LakeloopError as error:
             return error.problem
 
-    def _download(self, version: str) -> _Model:
+    def _download(self, version: str) -> Model:
         with tempfile.TemporaryDirectory(prefix="lakeloop-") as scratch:
             folder = self.places.registry.download(self.use_case.name, version, Path(scratch))
-            encoding = FeatureEncoding.model_validate_json((folder / ENCODING_FILE).read_bytes())
-            return _Model((folder / BOOSTER_FILE).read_bytes(), encoding)
+            return read_model(folder)
 
     def _range_rows(self, training_set: TrainingSet, *, newest: bool) -> FeatureRows:
         table, count = self.use_case.table, training_set.newest_rows
@@ -256,7 +249,7 @@ class _Replaying:
         newest = np.ones(len(rows), dtype=np.bool_)
         return split_by_time(rows.total_order(), newest, self.use_case.train.holdout.fraction).holdout
 
-    def _scores(self, rows: FeatureRows, holdout: Indices, model: _Model) -> Floats:
+    def _scores(self, rows: FeatureRows, holdout: Indices, model: Model) -> Floats:
         from lakeloop.training.scoring import scores
 
         return scores(model.booster, model.encoding, rows.encoder(model.encoding), holdout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,23 +12,15 @@ import pyarrow as pa
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.feature_rows import SLICE_PREFIX, FeatureRows, Floats, Indices, RowLayout
 from lakeloop.domain.features import FeatureEncoding
-from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.use_case import Table, UseCase
 from lakeloop.ports.lake import Lake
 from lakeloop.training import earlier_model, scoring
 from lakeloop.training.holdout import read_holdout
+from lakeloop.training.model_folder import Model
 
 Scores = np.ndarray[tuple[int], np.dtype[Any]]
 ToFeatures = Callable[[pa.Table, FeatureEncoding], pa.Table]
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model folder's content."""
-
-    booster: bytes
-    encoding: FeatureEncoding
 
 
 @dataclass(frozen=True)
@@ -39,12 +30,6 @@ class HeldOut:
     rows: FeatureRows
     holdout: Indices
     labels: Floats
-
-
-def read_model(folder: Path) -> Model:
-    """The model of a folder (booster.ubj, encoding.json)."""
-    encoding = FeatureEncoding.model_validate_json((folder / ENCODING_FILE).read_bytes())
-    return Model((folder / BOOSTER_FILE).read_bytes(), encoding)
 
 
 def held_out(lake: Lake, use_case: UseCase, trained: TrainedModel) -> HeldOut:

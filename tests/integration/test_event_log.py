@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.integration.programs import run_program
 
 pytestmark = pytest.mark.spark
 SENTINEL = "s3ntinel-of-the-test"
@@ -35,15 +35,7 @@ def test_the_log_is_kept_without_secrets(tmp_path: Path) -> None:
         "LAKELOOP_SPARK_EVENT_LOG_URI": events.as_uri(),
         "LAKELOOP_SPARK_CONF": json.dumps({**secrets, "spark.eventLog.compress": "false"}),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_program([sys.executable, "-c", PROGRAM], variables)
     (log,) = events.iterdir()
     text = log.read_text(encoding="utf-8")
     kinds = {json.loads(line)["Event"] for line in text.splitlines()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from lakeloop.adapters.spark.jars import ensure_jars
 from lakeloop.adapters.spark.java import java_home
 from lakeloop.settings import Settings
+from tests.integration.programs import run_program
 
 pytestmark = pytest.mark.spark
 PROGRAM = """
@@ -40,20 +40,5 @@ def test_a_submitted_step_takes_the_session_that_waits_for_it(tmp_path: Path) ->
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
     jars = os.pathsep.join(map(str, ensure_jars(Settings())))
-    done = subprocess.run(
-        [
-            str(home / "bin" / "spark-submit"),
-            "--master",
-            "local[1]",
-            "--driver-class-path",
-            jars,
-            str(program),
-        ],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "master local[1] rows 10" in done.stdout
+    submit = [str(home / "bin" / "spark-submit"), "--master", "local[1]", "--driver-class-path", jars]
+    assert "master local[1] rows 10" in run_program([*submit, str(program)], variables)

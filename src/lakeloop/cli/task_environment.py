@@ -52,21 +52,19 @@ def code_of(folder: Path, ref: str) -> Callable[[str], bool]:
 
 
 def _git_says(folder: Path, *words: str) -> bool:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words],
-            capture_output=True,
-            timeout=GIT_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+    done = _run_git(folder, *words)
+    return done is not None and done.returncode == 0
 
 
 def _git(folder: Path, *words: str) -> str:
+    done = _run_git(folder, *words)
+    return done.stdout.strip() if done is not None and done.returncode == 0 else ""
+
+
+def _run_git(folder: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
+    """None where there is no git, or no answer from it in time."""
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", "-C", str(folder), *words],
             capture_output=True,
             text=True,
@@ -74,5 +72,4 @@ def _git(folder: Path, *words: str) -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import socket
@@ -15,6 +16,14 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than any client here keeps an idle connection: no server closes one that is about to be used."""
 
 AsgiApp = Callable[..., Awaitable[None]]
+
+
+def add_listener_options(parser: argparse.ArgumentParser) -> None:
+    """Where a server listens, who is told, and how it ends; as each one's command line says it."""
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--port-file", type=Path, help="where to write pid and port as JSON, once it answers")
+    parser.add_argument("--drain-seconds", type=float, default=0.0, help="answer on so long after SIGTERM")
 
 
 def bind(host: str, port: int) -> socket.socket:

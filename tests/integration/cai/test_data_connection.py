@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from lakeloop.adapters.spark.session import spark_properties, spark_session
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.settings import Settings
+from tests.integration.programs import run_program
 
 SESSION = Path(__file__).parents[2] / "emulators" / "cai" / "session"
 PROGRAM = """
@@ -58,15 +57,6 @@ def test_the_connections_session_has_its_catalogs_and_lakeloops_semantics(tmp_pa
         "CAI_DATA_CONNECTIONS": json.dumps({"lake": properties}),
         "PYTHONPATH": str(SESSION),
     }
-    # In a process of its own: a session is one for a process, and the other tests share theirs.
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "seconds 1735689600" in done.stdout
-    assert "DIVIDE_BY_ZERO" in done.stdout
+    printed = run_program([sys.executable, "-c", PROGRAM], variables)
+    assert "seconds 1735689600" in printed
+    assert "DIVIDE_BY_ZERO" in printed

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from lakeloop import bootstrap
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.serving.api import Guards
 from lakeloop.serving.features.app import build_app
 from lakeloop.serving.http import Tokens
-from lakeloop.serving.listener import announce, bind, say, serve
+from lakeloop.serving.listener import add_listener_options, announce, bind, say, serve
 from lakeloop.serving.tracing import tracing_of
 from lakeloop.settings import Settings
 
@@ -39,10 +38,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lakeloop.serving.features", description=__doc__)
     parser.add_argument("--use-case", required=True, help="its name")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--port-file", type=Path, help="where to write pid and port as JSON, once it answers")
-    parser.add_argument("--drain-seconds", type=float, default=0.0, help="answer on so long after SIGTERM")
+    add_listener_options(parser)
     return parser.parse_args()
 
 

@@ -10,7 +10,7 @@ from lakeloop.serving.gateway.app import Gateway
 from lakeloop.serving.gateway.routes_file import RoutesFile
 from lakeloop.serving.gateway.routes_source import RoutesSource
 from lakeloop.serving.gateway.routes_watch import RoutesWatch, in_cluster_api
-from lakeloop.serving.listener import announce, bind, say, serve
+from lakeloop.serving.listener import add_listener_options, announce, bind, say, serve
 
 
 def main() -> int:
@@ -44,10 +44,7 @@ def _options() -> argparse.Namespace:
     where.add_argument(
         "--routes-config-map", metavar="NAMESPACE/NAME", help="the same in a ConfigMap, key routes.json"
     )
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--port-file", type=Path, help="where to write pid and port as JSON, once it answers")
-    parser.add_argument("--drain-seconds", type=float, default=0.0, help="answer on so long after SIGTERM")
+    add_listener_options(parser)
     return parser.parse_args()
 
 

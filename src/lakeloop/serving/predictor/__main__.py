@@ -13,7 +13,7 @@ from pathlib import Path
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
 from lakeloop.runtime import light_xgboost
-from lakeloop.serving.listener import announce, bind, say, serve
+from lakeloop.serving.listener import add_listener_options, announce, bind, say, serve
 from lakeloop.serving.workers import Workers, in_child
 
 
@@ -98,10 +98,7 @@ def _options() -> argparse.Namespace:
         "--model-uri",
         help=f"fetch the model from here first; its identity is in {IDENTITY_VARIABLE}, as JSON",
     )
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--port-file", type=Path, help="where to write pid and port as JSON, once it answers")
-    parser.add_argument("--drain-seconds", type=float, default=0.0, help="answer on so long after SIGTERM")
+    add_listener_options(parser)
     parser.add_argument(
         "--workers", type=int, choices=range(1, 65), default=1, metavar="1-64", help="processes"
     )

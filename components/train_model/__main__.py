@@ -12,10 +12,10 @@ from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE
 from lakeloop.domain.trained_booster import Champion, TrainedBooster
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.training_memory import refuse_too_large
+from lakeloop.free_memory import available_bytes
 from lakeloop.runtime.claimant import claimant_of
 from lakeloop.runtime.code_digest import image_digest
 from lakeloop.runtime.libraries import libraries_here
-from lakeloop.runtime.memory import available_bytes
 from lakeloop.runtime.step import Step, progress, run_step
 
 

@@ -76,8 +76,10 @@ class Settings(BaseSettings):
     engine: Engine = Field(
         default="auto", description="Lands batches and computes features; auto: as the use case says."
     )
-    local_engine_rows: int = Field(
-        default=2_000_000, description="Up to so many rows, batches and features need no JVM (engine auto)."
+    local_engine_rows: int | None = Field(
+        default=None,
+        description="Up to so many rows, batches and features need no JVM (engine auto). "
+        "Default: what fits into a third of the free memory.",
     )
     online_store_uri: str = Field(
         default="", description="redis://host:port/db, or a SQLite file. Empty: a SQLite file below home."

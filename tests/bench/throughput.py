@@ -2,8 +2,8 @@
 
 Both start from the same increment of the same table, in a process of their own, session start included, and
 train 100 rounds of depth 6 with XGBoost's defaults on 80 % of the rows, as the labs' `XGBClassifier()` does.
-lakeloop's side is all that the product does: features by Spark into the feature table, Arrow batches, total
-order, time split.
+lakeloop's side is all that the product does: features into the feature table by the engine that fits the rows (it
+says which), Arrow batches, total order, time split.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
 # isort: split
 from components.train_model import core
 from lakeloop.adapters.iceberg.lake import IcebergLake
-from lakeloop.adapters.spark.feature_builder import SparkFeatureBuilder
+from lakeloop.bootstrap import feature_builder
 from lakeloop.domain.feature_rows import layout_of
 from lakeloop.domain.plan import Plan
 from lakeloop.domain.use_case import UseCase
@@ -24,8 +24,9 @@ def main(folder: Path) -> None:
     settings = settings_in(folder)
     use_case = UseCase.model_validate_json((folder / "use_case.json").read_text())
     plan = Plan.model_validate_json((folder / "plan.json").read_text())
+    told = list[str]()
     started, lake = time.monotonic(), IcebergLake(settings)
-    training_set = SparkFeatureBuilder(settings, lake).build(use_case, plan)
+    training_set = feature_builder(settings, told.append).build(use_case, plan)
     built = time.monotonic()
     batches = lake.read_batches(
         training_set.feature_table,
@@ -36,9 +37,8 @@ def main(folder: Path) -> None:
     made = core.train(use_case, training_set, batches, raw_columns={})
     ended = time.monotonic()
     seconds = {"features": built - started, "reading": ended - built - made.seconds, "training": made.seconds}
-    print(
-        json.dumps({name: round(value, 1) for name, value in seconds.items()} | {"rows": training_set.rows})
-    )
+    rounded = {name: round(value, 1) for name, value in seconds.items()}
+    print(json.dumps(rounded | {"rows": training_set.rows, "engine": told}))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,30 @@ from lakeloop.domain.base import Frozen
 
 Engine = Literal["auto", "spark", "local"]
 
+BYTES_A_CELL = 48
+"""Of a row's column while it is landed or made into features in one process: read, computed, sorted, written. Measured:
+44 at 5 million rows of 17 columns."""
+SHARE_OF_MEMORY = 1 / 3
+ROWS_WHERE_MEMORY_IS_UNKNOWN = 2_000_000
+
 
 class EngineChoice(Frozen):
     """The engine, and why in a few words."""
 
     engine: Literal["spark", "local"]
     reason: str
+
+
+def rows_in_memory(available_bytes: int | None, columns: int) -> int:
+    """So many rows fit into a third of the free memory.
+
+    Args:
+        available_bytes: free; None where that is not known.
+        columns: of a row.
+    """
+    if available_bytes is None:
+        return ROWS_WHERE_MEMORY_IS_UNKNOWN
+    return int(available_bytes * SHARE_OF_MEMORY / (BYTES_A_CELL * max(1, columns)))
 
 
 def choose_engine(

@@ -1,4 +1,4 @@
-"""Whether a training set fits into one process. Pure; `lakeloop.runtime.memory` knows what is free."""
+"""Whether a training set fits into one process. Pure; `lakeloop.free_memory` knows what is free."""
 
 from __future__ import annotations
 

@@ -8,11 +8,12 @@ from lakeloop.adapters.iceberg.range_builder import RangeBuilder
 from lakeloop.adapters.in_process.batch_rows import OddTextError
 from lakeloop.adapters.in_process.tables import NotInProcessError
 from lakeloop.domain.batch import Batch, IngestResult
-from lakeloop.domain.engines import EngineChoice, choose_engine
+from lakeloop.domain.engines import EngineChoice, choose_engine, rows_in_memory
 from lakeloop.domain.feature_table import FeatureTable, rows_to_read
 from lakeloop.domain.plan import Plan
 from lakeloop.domain.snapshots import SnapshotRange
 from lakeloop.domain.use_case import UseCase
+from lakeloop.free_memory import available_bytes
 from lakeloop.ports.lake import BatchPublisher, Lake
 from lakeloop.settings import Settings
 
@@ -47,7 +48,7 @@ class ChosenFeatureBuilder(RangeBuilder):
         """Append each range once, oldest first; label counts of the newest one that was computed here."""
         state = self._lake.table_state(missing[-1].table)
         rows = None if state is None else rows_to_read(state, plan, table, missing)
-        choice = _choice(self._settings, use_case, rows)
+        choice = _choice(self._settings, use_case, rows, 0 if state is None else len(state.columns))
         self._tell(f"features: {_told(choice)}")
         self.by_spark = choice.engine == "spark"
         if choice.engine == "spark":
@@ -92,7 +93,7 @@ class ChosenBatchPublisher:
         """
         if batch.batch_id is None or not batch.files:
             return self._local().publish(use_case, batch, attempt)
-        choice = _choice(self._settings, use_case, self._rows_of(batch))
+        choice = _choice(self._settings, use_case, self._rows_of(batch), _batch_columns(use_case))
         self._tell(f"batch: {_told(choice)}")
         if choice.engine == "spark":
             return self._spark().publish(use_case, batch, attempt)
@@ -105,10 +106,17 @@ class ChosenBatchPublisher:
             return self._spark().publish(use_case, batch, attempt)
 
 
-def _choice(settings: Settings, use_case: UseCase, rows: int | None) -> EngineChoice:
-    return choose_engine(
-        use_case.engine, settings.engine, settings.spark_master, rows, settings.local_engine_rows
-    )
+def _choice(settings: Settings, use_case: UseCase, rows: int | None, columns: int) -> EngineChoice:
+    most_rows = settings.local_engine_rows
+    if most_rows is None:
+        most_rows = rows_in_memory(available_bytes(), columns)
+    return choose_engine(use_case.engine, settings.engine, settings.spark_master, rows, most_rows)
+
+
+def _batch_columns(use_case: UseCase) -> int:
+    """About how many columns a batch has: those that are declared; its files are not opened for it."""
+    table = use_case.table
+    return max(len(table.columns), len(use_case.features)) + len(table.key) + len(("event time", "label"))
 
 
 def _only_local(settings: Settings, use_case: UseCase) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lakeloop.runtime.memory import available_bytes
+from lakeloop.free_memory import available_bytes
 
 GIB = 2**30
 

@@ -95,7 +95,8 @@ $(WORKBENCH): $(FETCHED) tests/emulators/cai/description.py tests/emulators/cai/
 ##@ Check it
 
 .PHONY: test
-test: lint ## Lint, types, layers, then unit, contract, golden, integration and fault tests
+test: ready ## Lint, types, layers, then unit, contract, golden, integration and fault tests
+	@$(MAKE) --no-print-directory -j2 setup lint
 	@$(BIN)/pytest $(TESTS) -m "not crash and not e2e and not every_fault and not old_mlflow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: test-fast
@@ -131,7 +132,7 @@ test-old-mlflow: setup ## Runs and versions on a real MLflow 2.19 server, as wor
 	@$(BIN)/pytest tests/contract/test_models.py -m old_mlflow $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: setup ## Ruff, formatting, mypy --strict, import-linter
+lint: ready ## Ruff, formatting, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

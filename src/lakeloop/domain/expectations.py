@@ -31,7 +31,12 @@ def row_rules(use_case: UseCase, dialect: Dialect = SPARK) -> tuple[RowRule, ...
     expected, name = use_case.expectations, dialect.quoted
     rules = [RowRule(f"not_null({c})", f"({name(c)} IS NULL)", "no null") for c in expected.not_null]
     rules += [
-        RowRule(f"max_null_fraction({c})", f"({name(c)} IS NULL)", f"at most {share:.4g} null", share)
+        RowRule(
+            f"max_null_fraction({c})",
+            f"({name(c)} IS NULL)",
+            f"null in at most {share * 100:.4g} % of the rows",
+            share,
+        )
         for c, share in expected.max_null_fraction.items()
     ]
     rules += [_range(use_case, column, bounds, dialect) for column, bounds in expected.ranges.items()]

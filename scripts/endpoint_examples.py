@@ -50,6 +50,7 @@ def manifests() -> dict[str, Any]:
             example_version(pods=ModelPods(replicas=2, max_replicas=6, cpu="500m"))
         ),
         "inference_service_online": inference_service(example_version(online_features=True)),
+        "inference_service_logged": inference_service(example_version(shipper_image="lakeloop/train:0.1.0")),
         "gateway": gateway_objects(gateway),
         "canary_standard": canary_service(example_version(), newer, 10, "spec.canary"),
         "canary_knative": canary_service(example_version(), newer, 10, "canaryTrafficPercent"),

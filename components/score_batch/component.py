@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TRAIN
+from components.images import DISTRIBUTED
 
 
 @dsl.container_component
@@ -16,7 +16,7 @@ def score_batch(
 ) -> dsl.ContainerSpec:
     """Score a table, or the rows that a range added, with the champion; each row once, an interrupted run goes on."""
     return dsl.ContainerSpec(
-        image=TRAIN,
+        image=DISTRIBUTED,
         command=["python", "-m", "components.score_batch"],
         args=[
             "--pipeline-run-id",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lakeloop.ports.models import ModelRegistry, RunTracker
     from lakeloop.ports.online_store import OnlineStore
     from lakeloop.ports.past_of_rows import PastOfRows
+    from lakeloop.ports.piece_scorer import PieceScorer
     from lakeloop.ports.pipelines import PipelineService
     from lakeloop.ports.prediction_metrics import PredictionMetrics
     from lakeloop.ports.recomputer import FeatureRecomputer
@@ -203,18 +204,47 @@ def past_of_rows(settings: Settings, use_case: UseCase, snapshot_id: str, featur
     """
     from lakeloop.adapters.in_process.past_rows import InProcessPast
     from lakeloop.domain.dialects import DUCKDB
-    from lakeloop.domain.feature_table import feature_table
+    from lakeloop.domain.feature_table import feature_table, seen_columns
 
     reads = lake(settings)
     state = reads.table_state(use_case.table.name)
-    table = feature_table(use_case, {c.name: c.type for c in state.columns} if state else {}, DUCKDB)
+    types = {c.name: c.type for c in state.columns} if state else {}
+    table = feature_table(use_case, types, DUCKDB)
     if table.hash != feature_hash:
         raise UserError(
             f"the features have definitions {table.hash} now, the model was trained on {feature_hash}",
             where=use_case.name,
             fix="score with the use case as it was then, or train again",
         )
-    return InProcessPast(reads, use_case, table, snapshot_id)
+    columns = seen_columns(use_case, types)
+    files = tuple(read for _, read in reads.read_files(use_case.table.name, snapshot_id, columns))
+    return InProcessPast(use_case.table.name, columns, table.past, files)
+
+
+def piece_scorer(
+    settings: Settings, use_case: UseCase, rows: int | None, tell: Callable[[str], None]
+) -> PieceScorer:
+    """Of a batch scoring: this process while there are few rows, else Spark's executors.
+
+    Args:
+        settings: where, and which engine is asked for.
+        use_case: says which engine, and what executors may take.
+        rows: to be scored; None where nobody knows.
+        tell: told of the choice.
+    """
+    from lakeloop.adapters.iceberg.row_log import IcebergRowLog
+    from lakeloop.domain.engines import choose_engine
+    from lakeloop.scoring import LocalPieceScorer
+
+    most = settings.local_engine_rows
+    choice = choose_engine(use_case.engine, settings.engine, settings.spark_master, rows, most)
+    tell(f"scores: {'by Spark' if choice.engine == 'spark' else 'in this process'}: {choice.reason}")
+    log = IcebergRowLog(settings)
+    if choice.engine == "local":
+        return LocalPieceScorer(log)
+    from lakeloop.adapters.spark.piece_scorer import SparkPieceScorer
+
+    return SparkPieceScorer(settings, log, use_case.spark)
 
 
 def feature_recomputer(settings: Settings) -> FeatureRecomputer:

@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     serve_image: str = Field(
         default=f"lakeloop/serve:{__version__}", description="Image of predictors and gateways on a cluster."
     )
+    shipper_image: str = Field(
+        default=f"lakeloop/train:{__version__}",
+        description="Image of the container beside a cluster's predictor that ships its prediction log; "
+        "`none`: predictions are not logged there.",
+    )
     gateway_replicas: int = Field(default=2, ge=1, le=100, description="Gateway pods of an endpoint.")
     claim_lease_seconds: float = Field(
         default=3600.0, ge=1, description="A silent run's claim on its use case is taken over after this."

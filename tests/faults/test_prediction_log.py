@@ -26,7 +26,9 @@ from lakeloop.serving.prediction_log.shipping import ship
 from lakeloop.settings import Settings
 from tests.fakes.models import ROWS, model_folder
 
-LOAD_SECONDS = 12.0
+KILLS = 20
+LOAD_SECONDS = 120.0
+"""At most; a kill comes every second or so."""
 TABLE = table_name("fraud")
 
 
@@ -109,8 +111,8 @@ def test_no_acknowledged_prediction_is_missing_or_twice_whatever_is_killed(tmp_p
             caller.start()
         until = time.monotonic() + LOAD_SECONDS
         kills: Counter[str] = Counter()
-        while time.monotonic() < until:
-            ended.wait(random.uniform(0.3, 1.5))
+        while kills.total() < KILLS and time.monotonic() < until:
+            ended.wait(random.uniform(0.3, 1.2))
             kind = random.choice(["worker", "shipper", "shipper", "predictor"])
             if kind == "worker":
                 if servers.url() is None:
@@ -133,6 +135,7 @@ def test_no_acknowledged_prediction_is_missing_or_twice_whatever_is_killed(tmp_p
     assert table is not None
     counts = Counter(table.column("prediction_id").to_pylist())
     acknowledged = {i: s for caller in callers for i, s in caller.acknowledged.items()}
+    assert kills.total() == KILLS
     assert len(acknowledged) > 50, f"hardly any load: {len(acknowledged)}, {kills}"
     assert [i for i, n in counts.items() if n > 1] == []
     assert acknowledged.keys() - counts.keys() == set()

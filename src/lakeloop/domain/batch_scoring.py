@@ -83,3 +83,20 @@ def scoring_range(
             fix="score the whole table: leave --from out",
         )
     return from_snapshot_id, end
+
+
+def rows_to_score(state: TableState, from_snapshot_id: str | None, to_snapshot_id: str) -> int | None:
+    """Rows of a job, from metadata alone; None where it does not tell.
+
+    Args:
+        state: of the table.
+        from_snapshot_id: exclusive; None: all rows of the end snapshot.
+        to_snapshot_id: of main's history.
+    """
+    by_id = {s.snapshot_id: s for s in state.snapshots}
+    if from_snapshot_id is None:
+        return by_id[to_snapshot_id].count("total-records")
+    path = [s.snapshot_id for s in ancestry(state).snapshots]
+    between = path[path.index(to_snapshot_id) : path.index(from_snapshot_id)]
+    counts = [by_id[i].count("added-records") for i in between]
+    return None if None in counts else sum(c for c in counts if c is not None)

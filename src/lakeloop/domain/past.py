@@ -1,15 +1,13 @@
 """As-of aggregates over an entity's earlier rows: one kernel for every engine, so that all give the same bits. Pure.
 
-An engine brings rows together by entity and in order; what a row sees of its past is computed here, on Arrow columns.
-A row's frame is the stretch [low, high) of its entity's rows: strictly earlier ones, found by bisection. Sums, minima
-and maxima of a frame are folded from aligned blocks of 1, 2, 4, ... rows counted from the entity's first row (a segment
-tree: Bentley, "Decomposable searching problems", 1979), so that any window costs O(log n), a sum has the error of
-pairwise summation, and no other entity, cut or partition can show in a bit of it.
+An engine brings rows together by entity and in order (`past_order`); what a row sees of its past is computed here, on
+Arrow columns. A row's frame is the stretch [low, high) of its entity's rows: strictly earlier ones, found by bisection.
+Sums, minima and maxima of a frame are folded as `past_folds` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeloop.domain.dialects import MICROSECONDS_A_DAY
-from lakeloop.domain.past_columns import AT, BOTH, LOOKS, ROLE, SEEN, PastColumns
+from lakeloop.domain.past_columns import AT, BOTH, LOOKS, ROLE, SEEN, PastColumns, PastFeature
+from lakeloop.domain.past_folds import Floats, Join, Stretches, folded
+from lakeloop.domain.past_order import Mask, Positions, changes
 
-Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
-Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 Columns = dict[str, pa.Array]
 SMALLEST_STEP = 65_536
 """Rows that a stream collects before it computes; one entity's long past makes it collect more, to stay linear."""
@@ -43,12 +40,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Frame:
-    """For each looking row the stretch [low, high) of seen rows, and the number of its entity."""
+    """For each looking row the stretch [low, high) of seen rows, and the number of its entity.
+
+    `from_start`: each begins with its entity's first row.
+    """
 
     low: Positions
     high: Positions
     entity: Positions
     at: Positions
+    from_start: bool
 
 
 def frame(  # noqa: PLR0913
@@ -68,7 +69,7 @@ def frame(  # noqa: PLR0913
     known = all_look and not delay_us
     high = _first_of_instant(seen.at, entity) if known else _bisect(seen.at, first, end, at - delay_us)
     low = first if window_us is None else _bisect(seen.at, first, high, at - window_us)
-    return Frame(low, high, entity, at)
+    return Frame(low, high, entity, at, window_us is None)
 
 
 def known_count(frame: Frame, known: Mask) -> Positions:
@@ -77,31 +78,10 @@ def known_count(frame: Frame, known: Mask) -> Positions:
     return np.asarray(before[frame.high] - before[frame.low])
 
 
-def folded(
-    seen: Seen, frame: Frame, values: Floats, join: Callable[[Floats, Floats], Floats], neutral: float
-) -> Floats:
+def _folded(seen: Seen, frame: Frame, values: Floats, join: Join, neutral: float) -> Floats:
     """`join` over the values of each frame; NaN values are passed over, an empty frame has the neutral one."""
-    level = np.where(np.isnan(values), neutral, values)
-    offsets, sizes = seen.starts[:-1], np.diff(seen.starts)
-    low, high = frame.low - offsets[frame.entity], frame.high - offsets[frame.entity]
-    left, right = np.full(len(low), neutral), np.full(len(low), neutral)
-    todo = np.flatnonzero(low < high)
-    while len(todo):
-        base = offsets[frame.entity[todo]]
-        odd = (low[todo] & 1).astype(bool)
-        rows = todo[odd]
-        left[rows] = join(left[rows], level[base[odd] + low[rows]])
-        low[rows] += 1
-        odd = (high[todo] & 1).astype(bool)
-        rows = todo[odd]
-        high[rows] -= 1
-        right[rows] = join(level[base[odd] + high[rows]], right[rows])
-        low[todo] >>= 1
-        high[todo] >>= 1
-        todo = todo[low[todo] < high[todo]]
-        if len(todo):
-            level, offsets, sizes = _pairs(level, offsets, sizes, join)
-    return join(left, right)
+    stretches = Stretches(seen.starts, None if frame.from_start else frame.low, frame.high, frame.entity)
+    return folded(np.where(np.isnan(values), neutral, values), stretches, join, neutral)
 
 
 def past_count(seen: Seen, frame: Frame, value: str | None) -> pa.Array:
@@ -113,25 +93,25 @@ def past_count(seen: Seen, frame: Frame, value: str | None) -> pa.Array:
 def past_sum(seen: Seen, frame: Frame, value: str) -> pa.Array:
     """Sum of the known values; null without any."""
     counts = known_count(frame, _known(seen, value))
-    return pa.array(folded(seen, frame, seen.numbers[value], np.add, 0.0), mask=counts == 0)
+    return pa.array(_folded(seen, frame, seen.numbers[value], np.add, 0.0), mask=counts == 0)
 
 
 def past_mean(seen: Seen, frame: Frame, value: str) -> pa.Array:
     """Mean of the known values; null without any."""
     counts = known_count(frame, _known(seen, value))
-    sums = folded(seen, frame, seen.numbers[value], np.add, 0.0)
+    sums = _folded(seen, frame, seen.numbers[value], np.add, 0.0)
     return pa.array(sums / np.maximum(counts, 1), mask=counts == 0)
 
 
 def past_min(seen: Seen, frame: Frame, value: str) -> pa.Array:
     """Smallest known value; null without any."""
-    lowest = folded(seen, frame, seen.numbers[value], np.minimum, np.inf)
+    lowest = _folded(seen, frame, seen.numbers[value], np.minimum, np.inf)
     return pa.array(lowest, mask=np.isinf(lowest))
 
 
 def past_max(seen: Seen, frame: Frame, value: str) -> pa.Array:
     """Largest known value; null without any."""
-    highest = folded(seen, frame, seen.numbers[value], np.maximum, -np.inf)
+    highest = _folded(seen, frame, seen.numbers[value], np.maximum, -np.inf)
     return pa.array(highest, mask=np.isinf(highest))
 
 
@@ -185,7 +165,7 @@ class PastStream:
     def feed(self, rows: pa.RecordBatch) -> Columns:
         """Features of those of the next rows that look back, by name, in the rows' order."""
         role = rows.column(ROLE).to_numpy()
-        placed = _placed(rows, list(self.columns.entity))
+        placed = placed_rows(rows, list(self.columns.entity))
         looking = (role & LOOKS).astype(bool)
         if not placed.any():
             return self.nothing(int(looking.sum()))
@@ -197,7 +177,7 @@ class PastStream:
         looks = (role & LOOKS).astype(bool)
         # Of the rows of an earlier piece none is among these, even where their numbers happen to be equal.
         all_look = bool((role == BOTH).all()) and len(seen.at) == rows.num_rows
-        found = self._computed(seen, entity[looks] - first, at[looks], all_look=all_look)
+        found = computed(self.columns.features, seen, entity[looks] - first, at[looks], all_look=all_look)
         if placed.all():
             return found
         spread = np.full(len(looking), -1)
@@ -256,15 +236,27 @@ class PastStream:
         self._numbers = {name: values[start:].copy() for name, values in seen.numbers.items()}
         self._texts = {name: values.slice(start) for name, values in seen.texts.items()}
 
-    def _computed(self, seen: Seen, entity: Positions, at: Positions, *, all_look: bool) -> Columns:
-        frames: dict[tuple[int | None, int], Frame] = {}
-        found = {}
-        for feature in self.columns.features:
-            wanted = (feature.window_us, feature.delay_us)
-            if wanted not in frames:
-                frames[wanted] = frame(seen, entity, at, *wanted, all_look=all_look)
-            found[feature.name] = _KINDS[feature.aggregate](seen, frames[wanted], feature.value)
-        return found
+
+def computed(
+    features: Sequence[PastFeature], seen: Seen, entity: Positions, at: Positions, *, all_look: bool
+) -> Columns:
+    """Features of rows that look back, by name.
+
+    Args:
+        features: all of one entity.
+        seen: rows that can be looked at.
+        entity: the number of each looking row's entity.
+        at: its time.
+        all_look: as in `frame`.
+    """
+    frames: dict[tuple[int | None, int], Frame] = {}
+    found = {}
+    for feature in features:
+        wanted = (feature.window_us, feature.delay_us)
+        if wanted not in frames:
+            frames[wanted] = frame(seen, entity, at, *wanted, all_look=all_look)
+        found[feature.name] = _KINDS[feature.aggregate](seen, frames[wanted], feature.value)
+    return found
 
 
 def with_past(
@@ -281,46 +273,6 @@ def with_past(
         yield _joined(stream, waiting, keep)
 
 
-def order_of(rows: pa.Table, columns: PastColumns) -> Positions:
-    """The order in which `PastStream` wants rows of any order, as their positions."""
-    codes, at = _codes(rows, list(columns.entity)), rows.column(AT).combine_chunks()
-    times = np.asarray(pc.fill_null(at, np.iinfo(np.int64).min).to_numpy())
-    order = _grouped(codes, times)
-    ties = _ties(codes[order], times[order])
-    if ties.any():
-        tied = order[ties]
-        within = rows.select([*columns.keys, *columns.values]).take(pa.array(tied))
-        within = within.append_column("_codes", pa.array(codes[tied])).append_column(
-            "_at", pa.array(times[tied])
-        )
-        names = ("_codes", "_at", *columns.keys, *columns.values)
-        by = [(name, "ascending", "at_start") for name in names]
-        order[ties] = tied[pc.sort_indices(within, sort_keys=by).to_numpy()]
-    return order
-
-
-def past_of(rows: pa.Table, columns: PastColumns) -> Columns:
-    """Features of those rows that look back, in the rows' own order; all of them in memory.
-
-    Args:
-        rows: the hidden columns, `_past_role` included, in any order.
-        columns: says what to compute.
-    """
-    placed = np.flatnonzero(_placed(rows, list(columns.entity)))
-    looks = (rows.column(ROLE).to_numpy() & LOOKS).astype(bool)
-    if not len(placed):
-        return PastStream(columns).nothing(int(looks.sum()))
-    with_place = rows if len(placed) == rows.num_rows else rows.take(pa.array(placed))
-    order = order_of(with_place, columns)
-    needed = with_place.select([*columns.entity, AT, *columns.values, ROLE])
-    found = PastStream(columns).feed(needed.take(pa.array(order)).combine_chunks().to_batches()[0])
-    looking = placed[order[looks[placed][order]]]
-    place = np.full(rows.num_rows, -1)
-    place[looking] = np.arange(len(looking))
-    place = place[looks]
-    return {name: values.take(pa.array(place, mask=place < 0)) for name, values in found.items()}
-
-
 def _joined(stream: PastStream, waiting: list[pa.RecordBatch], keep: list[str]) -> pa.RecordBatch:
     rows = pa.concat_batches(waiting)
     found = stream.feed(rows)
@@ -332,8 +284,7 @@ def _joined(stream: PastStream, waiting: list[pa.RecordBatch], keep: list[str]) 
 
 def _first_of_instant(at: Positions, entity: Positions) -> Positions:
     """For each of the rows in order the first one of its entity and time."""
-    begins = np.ones(len(at), bool)
-    begins[1:] = (at[1:] != at[:-1]) | (entity[1:] != entity[:-1])
+    begins = changes(at) | changes(entity)
     return np.asarray(np.maximum.accumulate(np.where(begins, np.arange(len(at)), 0)))
 
 
@@ -350,58 +301,16 @@ def _bisect(at: Positions, low: Positions, high: Positions, wanted: Positions) -
     return low
 
 
-def _pairs(
-    level: Floats, offsets: Positions, sizes: Positions, join: Callable[[Floats, Floats], Floats]
-) -> tuple[Floats, Positions, Positions]:
-    """The next level of blocks: each two whole neighbours of one entity joined."""
-    halves = sizes >> 1
-    starts = np.concatenate(([0], np.cumsum(halves)[:-1]))
-    lefts = np.repeat(offsets - 2 * starts, halves) + 2 * np.arange(int(halves.sum()))
-    return join(level[lefts], level[lefts + 1]), starts, halves
-
-
 def _known(seen: Seen, value: str) -> Mask:
     if value in seen.texts:
         return np.asarray(seen.texts[value].is_valid().to_numpy(zero_copy_only=False))
     return ~np.isnan(seen.numbers[value])
 
 
-def _placed(rows: pa.RecordBatch | pa.Table, entity: list[str]) -> Mask:
+def placed_rows(rows: pa.RecordBatch | pa.Table, entity: list[str]) -> Mask:
     """Rows that have a place: a known time and a known entity."""
     placed = np.ones(rows.num_rows, bool)
     for name in (*entity, AT):
         if rows.column(name).null_count:
             placed &= np.asarray(pc.is_valid(rows.column(name)))
     return placed
-
-
-def _codes(rows: pa.Table, columns: list[str]) -> Positions:
-    """Equal numbers for equal entities."""
-    codes = np.zeros(rows.num_rows, np.int64)
-    for name in columns:
-        values = rows.column(name).combine_chunks()
-        if pa.types.is_integer(values.type) and not values.null_count and len(columns) == 1:
-            return np.asarray(values.to_numpy(), dtype=np.int64)
-        encoded = values.dictionary_encode(null_encoding="encode")
-        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-        pair = codes * (len(encoded.dictionary) + 1) + encoded.indices.to_numpy()
-        codes = np.unique(pair, return_inverse=True)[1].astype(np.int64)
-    return codes
-
-
-def _grouped(codes: Positions, times: Positions) -> Positions:
-    """Positions by code and time. Whole days and few entities fit into one number, which sorts several times faster."""
-    days, rest = np.divmod(times, MICROSECONDS_A_DAY)
-    low, first = int(codes.min(initial=0)), int(days.min(initial=0))
-    span = int(days.max(initial=0)) - first + 1
-    if rest.any() or (int(codes.max(initial=0)) - low + 1) * span >= 2**63:
-        return np.lexsort((times, codes))
-    return np.argsort((codes - low) * span + (days - first))
-
-
-def _ties(codes: Positions, times: Positions) -> Mask:
-    same = (codes[1:] == codes[:-1]) & (times[1:] == times[:-1])
-    tied = np.zeros(len(codes), bool)
-    tied[1:] |= same
-    tied[:-1] |= same
-    return tied

@@ -65,6 +65,8 @@ class Lake(Protocol):
     ) -> Iterator[tuple[str, Callable[[], Iterator[pa.RecordBatch]]]]:
         """A snapshot's data files by path, each with its rows: the same files in the same order whenever asked.
 
+        The functions that give the rows can be sent to another process.
+
         Args:
             table: `namespace.table`.
             snapshot_id: the snapshot.

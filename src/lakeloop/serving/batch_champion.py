@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lakeloop import bootstrap
-from lakeloop.domain.batch_scoring import Scored, ScoringJob, scoring_range
+from lakeloop.domain.batch_scoring import Scored, ScoringJob, rows_to_score, scoring_range
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.identity import identity_of
-from lakeloop.domain.model_files import IDENTITY_FILE
+from lakeloop.domain.model_files import IDENTITY_FILE, MODEL_FILES
 from lakeloop.domain.rollout import Registration
 from lakeloop.domain.training import TrainedModel
 from lakeloop.domain.use_case import UseCase
@@ -19,9 +20,12 @@ from lakeloop.ports.lake import Lake
 from lakeloop.ports.models import ModelRegistry
 from lakeloop.ports.past_of_rows import PastOfRows
 from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
-from lakeloop.scoring import BatchScoring, Score
+from lakeloop.scoring import BatchScoring
 from lakeloop.serving.model import ServedModel, load
 from lakeloop.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def score_batch(
     start, end = scoring_range(state, name, wanted.from_snapshot_id, wanted.to_snapshot_id)
     with tempfile.TemporaryDirectory(prefix="lakeloop-") as folder:
         model, _ = champion_of(bootstrap.model_registry(settings), use_case.name, Path(folder))
+        files = model_files(Path(folder))
     assert state is not None  # noqa: S101 - scoring_range refuses None
     past_at = _past_at(lake, use_case, name, end) if model.encoding.past_columns else None
     job = ScoringJob(
@@ -71,13 +76,48 @@ def score_batch(
         model_digest=model.identity.model_digest,
         past_snapshot_id=past_at,
     )
-    score: Score = model.scores_of_table
-    columns = list(model.encoding.raw_columns)
+    past, columns = None, list(model.encoding.raw_columns)
     if past_at is not None:
         past = bootstrap.past_of_rows(settings, use_case, past_at, model.identity.feature_hash)
-        score, columns = _looking_back(model, past), [*columns, *past.columns]
-    scoring = BatchScoring(lake, bootstrap.row_log(settings), score, report)
+        columns += past.columns
+    scorer = bootstrap.piece_scorer(settings, use_case, rows_to_score(state, start, end), report)
+    score = ModelScore(model.identity.model_digest, files, past)
+    scoring = BatchScoring(lake, bootstrap.row_log(settings), score, report, scorer)
     return scoring.run(job, columns, use_case.table.key)
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """Raw rows -> scores, by the very code of the server; can be sent to another process, which loads the model once.
+
+    Args:
+        model_digest: of the model.
+        files: its folder's files, by name.
+        past: what rows know of earlier ones, where the model looks at that.
+    """
+
+    model_digest: str
+    files: Mapping[str, bytes]
+    past: PastOfRows | None = None
+
+    def __call__(self, rows: pa.Table) -> list[float]:
+        """Scores [rows]."""
+        model = _LOADED.get(self.model_digest)
+        if model is None:
+            with tempfile.TemporaryDirectory(prefix="lakeloop-") as folder:
+                for name, content in self.files.items():
+                    (Path(folder) / name).write_bytes(content)
+                model = _LOADED[self.model_digest] = load(Path(folder))
+        return model.scores_of_table(rows if self.past is None else self.past.beside(rows))
+
+
+_LOADED: dict[str, ServedModel] = {}
+
+
+def model_files(folder: Path) -> dict[str, bytes]:
+    """All that `load` reads of a model's folder."""
+    (identity,) = folder.rglob(IDENTITY_FILE)
+    return {name: (identity.parent / name).read_bytes() for name in (*MODEL_FILES, IDENTITY_FILE)}
 
 
 def _past_at(lake: Lake, use_case: UseCase, name: str, end: str) -> str:
@@ -88,10 +128,6 @@ def _past_at(lake: Lake, use_case: UseCase, name: str, end: str) -> str:
     if own is None or own.current_snapshot_id is None:
         raise UserError("it has no rows, so nobody has a past", where=use_case.table.name, fix="land a batch")
     return own.current_snapshot_id
-
-
-def _looking_back(model: ServedModel, past: PastOfRows) -> Score:
-    return lambda rows: model.scores_of_table(past.beside(rows))
 
 
 def champion_of(registry: ModelRegistry, name: str, folder: Path) -> tuple[ServedModel, TrainedModel]:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 
 from lakeloop.domain.dialects import DUCKDB, MICROSECONDS_A_DAY
 from lakeloop.domain.feature_table import feature_table
-from lakeloop.domain.past import PastStream, order_of, past_of
+from lakeloop.domain.past import PastStream
 from lakeloop.domain.past_columns import BOTH, LOOKS, ROLE, SEEN, PastColumns
+from lakeloop.domain.past_in_memory import PIECE_ROWS, past_of
+from lakeloop.domain.past_order import order_of
 from lakeloop.domain.use_case import UseCase
 
 Row = dict[str, Any]
@@ -166,10 +168,37 @@ def test_neither_order_nor_cuts_nor_other_entities_show_in_a_bit(
 @given(rows=drawn_rows)
 def test_all_at_once_gives_each_row_its_own_in_place(rows: list[Row]) -> None:
     names = columns()
-    values = {name: column.to_pylist() for name, column in past_of(table(rows, names), names).items()}
-    looking = [r["id"] for r in rows if r["role"] & LOOKS]
-    by_id = {i: {name: column[n] for name, column in values.items()} for n, i in enumerate(looking)}
-    assert by_id == computed(rows)
+    looking, seen = ([r for r in rows if r["role"] & role] for role in (LOOKS, SEEN))
+    assert in_memory(looking, past_of(table(looking, names), names, table(seen, names))) == computed(rows)
+    both = [row | {"role": BOTH} for row in rows]
+    assert in_memory(both, past_of(table(both, names), names)) == computed(both)
+
+
+def in_memory(rows: list[Row], found: dict[str, pa.Array]) -> dict[int, Row]:
+    values = {name: column.to_pylist() for name, column in found.items()}
+    return {row["id"]: {name: column[n] for name, column in values.items()} for n, row in enumerate(rows)}
+
+
+def test_many_rows_in_memory_have_what_a_stream_gives() -> None:
+    """More than one piece, keys that do not ascend, of which some are there twice."""
+    names, count, day = columns(), PIECE_ROWS + 50_000, MICROSECONDS_A_DAY
+    rows = [
+        {
+            "id": (i * 7919) % (count - 9),
+            "who": f"{i % 3001}",
+            "at": (i * 31 % 40) * day,
+            "amount": (i * 0.37) % 11,
+            "kind": "xyz"[i % 3],
+            "y": i % 2,
+            "role": BOTH,
+        }
+        for i in range(count)
+    ]
+    given_rows = table(rows, names)
+    order = order_of(given_rows, names)
+    streamed = PastStream(names).feed(given_rows.take(order).combine_chunks().to_batches()[0])
+    for name, values in past_of(given_rows, names).items():
+        assert values.take(order).equals(streamed[name]), name
 
 
 def test_a_long_past_is_summed_to_the_last_digits() -> None:

@@ -9,7 +9,7 @@ from lakeloop.adapters.duckdb.as_in_spark import spark_like_database
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN
 from lakeloop.domain.feature_table import UNKNOWN_LABEL, FeatureTable
-from lakeloop.domain.past_columns import BOTH, LOOKS, ROLE, SEEN, PastColumns
+from lakeloop.domain.past_columns import PastColumns
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN
 
 if TYPE_CHECKING:
@@ -67,19 +67,10 @@ def past_values(rows: pa.Table, history: pa.Table, past: Iterable[PastColumns]) 
 def _past(
     connection: duckdb.DuckDBPyConnection, source: pa.Table, history: pa.Table | None, past: PastColumns
 ) -> dict[str, pa.Array]:
-    import pyarrow as pa
+    from lakeloop.domain.past_in_memory import past_of
 
-    from lakeloop.domain.past import past_of
-
-    looking = _select(connection, source, past.sql | {ROLE: _role(BOTH if history is None else LOOKS)})
-    if history is None:
-        return past_of(looking, past)
-    seen = _select(connection, history, past.sql | {ROLE: _role(SEEN)})
-    return past_of(pa.concat_tables([looking, seen]), past)
-
-
-def _role(role: int) -> str:
-    return f"CAST({role} AS TINYINT)"
+    looking = _select(connection, source, past.sql)
+    return past_of(looking, past, None if history is None else _select(connection, history, past.sql))
 
 
 def _tried(name: str, sql: str) -> str:

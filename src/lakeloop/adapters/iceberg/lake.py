@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,11 @@ from lakeloop.adapters.iceberg.catalog import (
     place,
     reachable,
 )
+from lakeloop.adapters.iceberg.detached import FileRows, detached
 from lakeloop.adapters.iceberg.difference import file_difference
 from lakeloop.adapters.iceberg.equality_deletes import plan_files
 from lakeloop.adapters.iceberg.metadata import local_path, read_metadata_file, table_state
-from lakeloop.adapters.iceberg.rows import listed, schema_at, select, stream, stream_files
+from lakeloop.adapters.iceberg.rows import listed, schema_at, select, stream
 from lakeloop.adapters.iceberg.v3_metadata import metadata_document
 from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN, TableState
@@ -102,7 +103,7 @@ class IcebergLake:
         from pyiceberg.expressions import AlwaysTrue
 
         loaded, everything = self._load(table), AlwaysTrue()
-        selected = select(schema_at(loaded, snapshot_id), columns, table)
+        selected, sent = select(schema_at(loaded, snapshot_id), columns, table), detached(loaded)
         known: set[str] = set()
         if since_snapshot_id is not None:
             schema_at(loaded, since_snapshot_id)
@@ -110,7 +111,7 @@ class IcebergLake:
             known = {planned.task.file.file_path for planned in before}
         files = {f.task.file.file_path: f for f in plan_files(loaded, int(snapshot_id), everything)}
         for path in sorted(files.keys() - known):
-            yield path, partial(stream_files, loaded, partial(list, [files[path]]), selected, everything)
+            yield path, FileRows(sent, files[path], selected)
 
     def difference(
         self, table: str, before: str, after: str, columns: Sequence[str] | None = None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.iceberg.catalog import reachable
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.iceberg.rows import schema_at, select, stream
-from lakeloop.domain.errors import ConflictError
+from lakeloop.domain.errors import ConflictError, LakeloopError
 from lakeloop.domain.prediction_table import PIECE_COLUMN
 from lakeloop.domain.snapshots import TableState, ancestry
 from lakeloop.ports.row_log import Between
@@ -44,20 +44,55 @@ class IcebergRowLog:
         """One commit of the pieces that are new; see the port."""
         import pyarrow as pa
         import pyarrow.compute as pc
-        from pyiceberg.exceptions import CommitFailedException
 
         pieces = rows.column(PIECE_COLUMN).unique().to_pylist()
+
+        def commit(loaded: Table, fresh: tuple[str, ...]) -> None:
+            kept = rows.filter(pc.is_in(rows.column(PIECE_COLUMN), pa.array(fresh, pa.string())))
+            loaded.append(kept, snapshot_properties=_summary(fresh))
+
+        return self._append_once(table, lambda: self.table(table, rows.schema), pieces, commit)
+
+    def append_files(self, table: str, files: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+        """As `append` for data files that were written already, by piece; those of pieces that are there are removed.
+
+        Args:
+            table: the table that they were written for.
+            files: piece -> pyiceberg's data files with its rows, perhaps none.
+        """
+
+        def commit(loaded: Table, fresh: tuple[str, ...]) -> None:
+            transaction = loaded.transaction()
+            with transaction.update_snapshot(snapshot_properties=_summary(fresh)).fast_append() as append:
+                for file in (file for piece in fresh for file in files[piece]):
+                    append.append_data_file(file)
+            transaction.commit_transaction()
+
+        new = self._append_once(table, lambda: self._found(table), list(files), commit)
+        loaded = self._found(table)
+        for file in (file for piece, found in files.items() if piece not in new for file in found):
+            loaded.io.delete(file.file_path)
+        return new
+
+    def _append_once(
+        self,
+        table: str,
+        load: Callable[[], Table],
+        pieces: Sequence[str],
+        commit: Callable[[Table, tuple[str, ...]], None],
+    ) -> tuple[str, ...]:
+        from pyiceberg.exceptions import CommitFailedException
+
         for _ in range(APPEND_ATTEMPTS):
-            loaded = self._table(table, rows.schema)
+            loaded = load()
             held = self._held(table, loaded, pieces)
             fresh = tuple(piece for piece in pieces if piece not in held)
             if not fresh:
                 return ()
-            kept = rows.filter(pc.is_in(rows.column(PIECE_COLUMN), pa.array(fresh, pa.string())))
             with reachable(self._settings):
                 try:
                     # `loaded` is what was looked at: a commit by anybody else since then refuses this one.
-                    loaded.append(kept, snapshot_properties=_summary(fresh))
+                    commit(loaded, fresh)
                 except CommitFailedException:
                     continue
             return fresh
@@ -100,7 +135,14 @@ class IcebergRowLog:
         )
         return frozenset(p for batch in found for p in batch.column(0).unique().to_pylist())
 
-    def _table(self, table: str, schema: pa.Schema) -> Table:
+    def _found(self, table: str) -> Table:
+        found = self._lake.find(table)
+        if found is None:
+            raise LakeloopError("there is no such table any more", where=table, fix="run it again")
+        return found
+
+    def table(self, table: str, schema: pa.Schema) -> Table:
+        """The table by pyiceberg, made with these columns where there is none."""
         from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
 
         found = self._lake.find(table)

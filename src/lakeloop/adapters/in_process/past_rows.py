@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lakeloop.adapters.duckdb.feature_rows import past_values
 from lakeloop.domain.errors import UserError
-from lakeloop.domain.feature_table import FeatureTable, seen_columns
-from lakeloop.domain.use_case import UseCase
-from lakeloop.ports.lake import Lake
+from lakeloop.domain.past_columns import PastColumns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@dataclass(frozen=True)
 class InProcessPast:
-    """Implements `lakeloop.ports.past_of_rows.PastOfRows`."""
+    """Implements `lakeloop.ports.past_of_rows.PastOfRows`; can be sent to another process, which reads for itself.
 
-    def __init__(self, lake: Lake, use_case: UseCase, table: FeatureTable, snapshot_id: str) -> None:
-        """Over the use case's table at a snapshot.
+    Args:
+        name: of the use case's table.
+        columns: that the rows must have.
+        past: of the feature table, in DuckDB's SQL.
+        files: of the history, as `Lake.read_files` gives them.
+    """
 
-        Args:
-            lake: reads it.
-            use_case: declares the features.
-            table: of the use case, in DuckDB's SQL.
-            snapshot_id: all rows that are there are history.
-        """
-        self._lake, self._use_case, self._table, self._snapshot_id = lake, use_case, table, snapshot_id
-
-    @cached_property
-    def columns(self) -> list[str]:
-        """Columns that the rows must have."""
-        state = self._lake.table_state(self._use_case.table.name)
-        return seen_columns(self._use_case, {c.name: c.type for c in state.columns} if state else {})
+    name: str
+    columns: list[str]
+    past: tuple[PastColumns, ...]
+    files: tuple[Callable[[], Iterator[pa.RecordBatch]], ...]
 
     @cached_property
-    def _history(self) -> pa.Table:
+    def _history(self) -> pa.Table | None:
         import pyarrow as pa
 
-        name = self._use_case.table.name
-        return pa.Table.from_batches(self._lake.read_batches(name, self._snapshot_id, self.columns))
+        batches = [batch for read in self.files for batch in read()]
+        return pa.Table.from_batches(batches) if batches else None
 
     def beside(self, rows: pa.Table) -> pa.Table:
         """The rows with their as-of features."""
@@ -49,9 +45,9 @@ class InProcessPast:
             raise UserError(
                 f"no column {', '.join(missing)}, which says whose past it is",
                 where="the rows that are scored",
-                fix=f"give them the columns of {self._use_case.table.name}",
+                fix=f"give them the columns of {self.name}",
             )
-        values = past_values(rows, self._of_same_entities(rows), self._table.past)
+        values = past_values(rows, self._of_same_entities(rows), self.past)
         for name, column in values.items():
             rows = rows.append_column(name, column)
         return rows
@@ -60,9 +56,11 @@ class InProcessPast:
         """Of one kind of entity only the history of those who are asked for."""
         import pyarrow.compute as pc
 
-        first = {past.source_entity[0] for past in self._table.past}
+        history, first = self._history, {past.source_entity[0] for past in self.past}
+        if history is None:
+            return rows.slice(0, 0)
         if len(first) != 1:
-            return self._history
+            return history
         name = first.pop()
-        asked = rows.column(name).unique().cast(self._history.schema.field(name).type)
-        return self._history.filter(pc.is_in(self._history.column(name), asked.drop_null()))
+        asked = rows.column(name).unique().cast(history.schema.field(name).type)
+        return history.filter(pc.is_in(history.column(name), asked.drop_null()))

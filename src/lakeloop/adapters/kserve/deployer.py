@@ -49,7 +49,8 @@ class KServeDeployer:
         """In `settings.endpoint_namespace` of the cluster that the environment names.
 
         Args:
-            settings: namespace, image, place of models, replicas of gateways.
+            settings: namespace, images, place of models, replicas of gateways; with a catalog that pods reach,
+                predictions are logged there.
             pods: `deployment.pods` of the use case.
             timeout_seconds: limit for pods to come up.
             tell: told of what keeps them from it, meanwhile.
@@ -179,8 +180,13 @@ class KServeDeployer:
                 identity=candidate.identity,
                 pods=self._pods,
                 online_features=self._online_features,
+                shipper_image=self._shipper_image(),
             )
         )
+
+    def _shipper_image(self) -> str:
+        image = self._settings.shipper_image
+        return image if self._settings.iceberg_catalog and image != "none" else ""
 
     def _run(self, objects: EndpointObjects, manifest: dict[str, Any]) -> None:
         objects.keep(manifest)

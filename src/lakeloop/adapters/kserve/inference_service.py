@@ -17,6 +17,7 @@ from lakeloop.adapters.kserve.pods import (
     probe,
     spread,
 )
+from lakeloop.adapters.kserve.prediction_shipper import FOLDER, log_mount, shipper, shipper_volumes
 from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
 from lakeloop.domain.model_pods import ModelPods
@@ -34,7 +35,7 @@ _ONLINE_STORE = "LAKELOOP_ONLINE_STORE_URI"
 
 
 class ServedVersion(Frozen):
-    """All that the manifest depends on."""
+    """All that the manifest depends on; `shipper_image` empty: predictions are not logged."""
 
     endpoint: str
     namespace: str
@@ -43,6 +44,7 @@ class ServedVersion(Frozen):
     identity: Identity
     pods: ModelPods = ModelPods()
     online_features: bool = False
+    shipper_image: str = ""
 
 
 def inference_service(version: ServedVersion) -> Object:
@@ -112,6 +114,10 @@ def identity_in(manifest: Object) -> Identity:
 
 def _predictor(version: ServedVersion) -> Object:
     pods, folders = version.pods, empty_folders(models="1Gi", tmp="256Mi")
+    mounts, volumes, beside = folders["mounts"], folders["volumes"], dict[str, Any]()
+    if version.shipper_image:
+        mounts, volumes = [*mounts, log_mount()], [*volumes, *shipper_volumes()]
+        beside = {"initContainers": [shipper(version.shipper_image)]}
     scaling = {"scaleMetric": "cpu", "scaleTarget": 80} if pods.most > pods.replicas else {}
     return {
         "minReplicas": pods.replicas,
@@ -125,8 +131,9 @@ def _predictor(version: ServedVersion) -> Object:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": POD_SECURITY,
-        "volumes": folders["volumes"],
-        "containers": [_container(version, folders["mounts"])],
+        "volumes": volumes,
+        **beside,
+        "containers": [_container(version, mounts)],
     }
 
 
@@ -144,6 +151,7 @@ def _container(version: ServedVersion, mounts: list[Object]) -> Object:
             *("--port", str(names.PORT)),
             *("--drain-seconds", str(DRAIN_SECONDS)),
             *(["--online-features"] if version.online_features else []),
+            *(["--prediction-log", FOLDER] if version.shipper_image else []),
         ],
         "env": _environment(version),
         "ports": [{"containerPort": names.PORT, "protocol": "TCP"}],

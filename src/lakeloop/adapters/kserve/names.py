@@ -9,6 +9,7 @@ CREDENTIALS_SECRET = "lakeloop-credentials"  # noqa: S105 - a Secret's name
 ENDPOINT_SERVICE_ACCOUNT = "lakeloop-endpoint"
 FIELD_MANAGER = "lakeloop"
 PREDICTOR_CONTAINER = "kserve-container"
+SHIPPER_CONTAINER = "prediction-log"
 
 ENDPOINT_LABEL = "lakeloop.dev/endpoint"
 HANDLE_LABEL = "lakeloop.dev/handle"

@@ -34,10 +34,12 @@ def main() -> int:
 def _pass(folder: Path) -> int:
     from lakeloop import bootstrap
     from lakeloop.domain.errors import LakeloopError
+    from lakeloop.mounts import provide_mounted_variables
     from lakeloop.serving.prediction_log.shipping import ship
     from lakeloop.serving.structured_log import log
     from lakeloop.settings import Settings
 
+    provide_mounted_variables()
     try:
         shipped = ship(folder, bootstrap.row_log(Settings()))
     except LakeloopError as error:

@@ -66,6 +66,24 @@ def test_the_pods_meet_pod_security_restricted_and_hold_no_secret() -> None:
     assert service["automountServiceAccountToken"] is False
 
 
+def test_a_predictor_s_log_is_shipped_by_a_container_that_outlives_it_and_alone_has_the_credentials() -> None:
+    pod = inference_service(example_version(shipper_image="lakeloop/train:0.1.0"))["spec"]["predictor"]
+    (beside,), (predictor,) = pod["initContainers"], pod["containers"]
+    assert beside["restartPolicy"] == "Always"
+    assert beside["securityContext"] == predictor["securityContext"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    mounts = [{m["name"]: m["mountPath"] for m in c["volumeMounts"]} for c in (beside, predictor)]
+    assert mounts[0]["prediction-log"] == mounts[1]["prediction-log"]
+    assert all(set(one) <= set(volumes) for one in mounts)
+    assert "emptyDir" in volumes["prediction-log"]
+    secret = {name for name, volume in volumes.items() if "secret" in volume}
+    assert secret <= set(mounts[0])
+    assert not secret & set(mounts[1])
+    folder = beside["args"][beside["args"].index("--folder") + 1]
+    assert predictor["args"][predictor["args"].index("--prediction-log") + 1] == folder
+    assert folder == mounts[0]["prediction-log"]
+
+
 def test_more_replicas_at_most_than_at_least_ask_for_an_autoscaler() -> None:
     fixed, scaled = (
         inference_service(example_version(pods=ModelPods(replicas=2, max_replicas=most)))

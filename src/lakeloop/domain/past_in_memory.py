@@ -1,0 +1,105 @@
+"""As-of features of rows that are all in memory: sorted as numbers, computed in pieces of whole entities. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from lakeloop.domain.past import Columns, PastStream, Seen, computed, placed_rows
+from lakeloop.domain.past_columns import AT, ROLE, PastColumns
+from lakeloop.domain.past_folds import Floats
+from lakeloop.domain.past_order import Positions, changes, entity_codes, ordered
+
+PIECE_ROWS = 131_072
+"""Rows of a piece, about: so many stay in the processor's cache."""
+
+
+def past_of(looking: pa.Table, columns: PastColumns, seen: pa.Table | None = None) -> Columns:
+    """Features of rows in memory, by name, in the rows' own order.
+
+    Args:
+        looking: the hidden columns of the rows that look back, in any order.
+        columns: says what to compute.
+        seen: those of the rows that are seen; None: the looking ones are.
+    """
+    names = [n for n in columns.names if n != ROLE]
+    rows = looking.select(names)
+    if seen is not None:
+        rows = pa.concat_tables([rows, seen.select(names)])
+    rows = rows.combine_chunks()
+    placed, count = np.flatnonzero(placed_rows(rows, list(columns.entity))), looking.num_rows
+    split = int(np.searchsorted(placed, count))
+    looks = placed[:split]
+    if not len(looks):
+        return PastStream(columns).nothing(count)
+    past = _past(rows, columns, placed if seen is None else placed[split:])
+    entity = past.entity_of(past.codes[looks]) if seen is not None else None
+    order = past.order if entity is None else looks[np.argsort(entity, kind="stable")]
+    found = past.computed(columns, order, None if entity is None else np.sort(entity, kind="stable"))
+    place = np.full(count, -1)
+    place[order] = np.arange(len(order))
+    to = pa.array(place, mask=place < 0)
+    return {name: values.take(to) for name, values in found.items()}
+
+
+@dataclass(frozen=True)
+class _Past:
+    """Rows in memory, and in which `order` those are seen that have a place: of entity i those from `starts[i]` on.
+
+    One more entity, the last one, has no rows: for who looks back and has no past.
+    """
+
+    rows: pa.Table
+    codes: Positions
+    at: Positions
+    order: Positions
+    starts: Positions
+
+    def entity_of(self, codes: Positions) -> Positions:
+        """The number of the entity of each code."""
+        known = self.codes[self.order[self.starts[:-2]]]
+        entity = np.searchsorted(known, codes)
+        inside = np.minimum(entity, max(len(known) - 1, 0))
+        missing = known[inside] != codes if len(known) else np.ones(len(codes), bool)
+        return np.where(missing, len(known), entity)
+
+    def computed(self, columns: PastColumns, looks: Positions, entity: Positions | None) -> Columns:
+        """Features of the rows at `looks`, whose entities ascend; None: they are the seen ones, in their order."""
+        values = {name: self._values(name, columns) for name in columns.values}
+        all_look = entity is None
+        if entity is None:
+            entity = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        parts = []
+        for first, end in pairwise(self._cuts()):
+            chosen = self.order[self.starts[first] : self.starts[end]]
+            numbers = {n: v[chosen] for n, v in values.items() if isinstance(v, np.ndarray)}
+            texts = {n: v.take(pa.array(chosen)) for n, v in values.items() if isinstance(v, pa.Array)}
+            seen = Seen(self.at[chosen], self.starts[first : end + 1] - self.starts[first], numbers, texts)
+            low, high = np.searchsorted(entity, [first, end])
+            mine = entity[low:high] - first
+            parts.append(computed(columns.features, seen, mine, self.at[looks[low:high]], all_look=all_look))
+        return {f.name: pa.concat_arrays([part[f.name] for part in parts]) for f in columns.features}
+
+    def _values(self, name: str, columns: PastColumns) -> Floats | pa.Array:
+        column = self.rows.column(name)
+        if name in columns.texts:
+            return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        return np.asarray(column.fill_null(np.nan).to_numpy())
+
+    def _cuts(self) -> list[int]:
+        """Numbers of entities at which a piece begins, and after the last one."""
+        wanted = np.arange(PIECE_ROWS, len(self.order), PIECE_ROWS)
+        inner = np.searchsorted(self.starts[:-1], wanted)
+        return sorted({0, *inner.tolist(), len(self.starts) - 1})
+
+
+def _past(rows: pa.Table, columns: PastColumns, seen: Positions) -> _Past:
+    """Of the rows at `seen`."""
+    codes = entity_codes([rows.column(name) for name in columns.entity])
+    at = np.asarray(rows.column(AT).fill_null(0).to_numpy())
+    order = ordered(rows, columns, codes, at, seen)
+    starts = np.flatnonzero(changes(codes[order]))
+    return _Past(rows, codes, at, order, np.concatenate((starts, [len(order)] * 2)))

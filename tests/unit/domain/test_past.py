@@ -14,7 +14,7 @@ from lakeloop.domain.dialects import DUCKDB, MICROSECONDS_A_DAY
 from lakeloop.domain.feature_table import feature_table
 from lakeloop.domain.past import PastStream
 from lakeloop.domain.past_columns import BOTH, LOOKS, ROLE, SEEN, PastColumns
-from lakeloop.domain.past_in_memory import PIECE_ROWS, past_of
+from lakeloop.domain.past_in_memory import PART_ROWS, PIECE_ROWS, past_of
 from lakeloop.domain.past_order import order_of
 from lakeloop.domain.use_case import UseCase
 
@@ -179,8 +179,12 @@ def in_memory(rows: list[Row], found: dict[str, pa.Array]) -> dict[int, Row]:
     return {row["id"]: {name: column[n] for name, column in values.items()} for n, row in enumerate(rows)}
 
 
-def test_many_rows_in_memory_have_what_a_stream_gives() -> None:
+@pytest.mark.parametrize("part_rows", [PART_ROWS, 50_000])
+def test_many_rows_in_memory_have_what_a_stream_gives(
+    part_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More than one piece, keys that do not ascend, of which some are there twice."""
+    monkeypatch.setattr("lakeloop.domain.past_in_memory.PART_ROWS", part_rows)
     names, count, day = columns(), PIECE_ROWS + 50_000, MICROSECONDS_A_DAY
     rows = [
         {

@@ -100,8 +100,12 @@ def both(
     types = dict(COLUMNS) | {"met": "timestamptz"}
     frame = spark_lake.spark.createDataFrame
     earlier = None if history is None else frame(history)
-    spark = in_spark(frame(source), feature_table(declared, types), "r", earlier).toArrow()
-    return by_id(spark), by_id(in_process(source, feature_table(declared, types, DUCKDB), "r", history))
+    many, few = (
+        by_id(in_spark(frame(source), feature_table(declared, types), "r", earlier, rows).toArrow())
+        for rows in (None, 1000)
+    )
+    assert many == few, "sorted by Spark, or by numpy"
+    return many, by_id(in_process(source, feature_table(declared, types, DUCKDB), "r", history))
 
 
 days = st.one_of(st.none(), st.dates(dt.date(2019, 12, 20), dt.date(2020, 3, 10)))

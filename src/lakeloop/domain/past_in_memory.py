@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakeloop.domain.past import Columns, PastStream, Seen, computed, placed_rows
-from lakeloop.domain.past_columns import AT, ROLE, PastColumns
+from lakeloop.domain.past_columns import AT, BOTH, LOOKS, ROLE, SEEN, PastColumns
 from lakeloop.domain.past_folds import Floats
 from lakeloop.domain.past_order import Positions, changes, entity_codes, ordered
 
@@ -19,6 +20,7 @@ PIECE_ROWS = 131_072
 """Rows of a piece, about: so many stay in the processor's cache."""
 PART_ROWS = 1_000_000
 """Rows that are sorted together, about: memory of so many is used again, that of more comes anew from the kernel."""
+BATCH_ROWS = 65_536
 _THREADS = min(4, os.cpu_count() or 1)
 _MOST_PARTS, _GOLDEN = 255, np.uint64(0x9E3779B97F4A7C15)
 
@@ -49,6 +51,23 @@ def past_of(looking: pa.Table, columns: PastColumns, seen: pa.Table | None = Non
         done = list(pool.map(part, _parts(rows, columns, min(parts, _MOST_PARTS))))
     whole = {f.name: pa.concat_arrays([found[f.name] for found, _ in done]) for f in columns.features}
     return _in_place(whole, np.concatenate([order for _, order in done]), count)
+
+
+def with_past_at_once(
+    batches: Iterator[pa.RecordBatch], columns: PastColumns, keep: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """`past.with_past` of rows in any order, all in memory: those that look back, in their order."""
+    held = list(batches)
+    if not held:
+        return
+    rows, seen = pa.Table.from_batches(held), None
+    role = rows.column(ROLE).to_numpy()
+    if not (role == BOTH).all():
+        seen = rows.filter(pa.array((role & SEEN).astype(bool)))
+        rows = rows.filter(pa.array((role & LOOKS).astype(bool)))
+    found = past_of(rows, columns, seen)
+    table = pa.table({name: found[name] if name in found else rows.column(name) for name in keep})
+    yield from table.to_batches(max_chunksize=BATCH_ROWS)
 
 
 def _parts(rows: pa.Table, columns: PastColumns, parts: int) -> list[Positions]:

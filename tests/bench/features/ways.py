@@ -156,12 +156,16 @@ def spark_job_a_feature(spark: Any, file: Path, out: Path) -> Path:
 
 def lakeloop_on_spark(spark: Any, file: Path, out: Path, increment: Path | None = None) -> Path:
     """The same declaration in Spark: one pass, written once. With an increment, its rows only."""
+    from pyarrow import parquet
+
     from lakeloop.adapters.spark.feature_rows import feature_rows
 
     source, history = spark.read.parquet(str(increment or file)), None
     if increment is not None:
         history = spark.read.parquet(str(file), str(increment))
-    rows = feature_rows(source, declared("spark"), "bench", history)
+    files = [file] if increment is None else [file, increment, increment]
+    rows_at_most = sum(parquet.ParquetFile(f).metadata.num_rows for f in files)
+    rows = feature_rows(source, declared("spark"), "bench", history, rows_at_most)
     rows.write.mode("overwrite").parquet(str(out / "lakeloop"))
     return out / "lakeloop"
 

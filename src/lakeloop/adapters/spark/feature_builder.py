@@ -15,7 +15,7 @@ from lakeloop.adapters.spark.source_rows import source_rows
 from lakeloop.adapters.spark.sql import add_columns, create_table, qualified, rows_at
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN
-from lakeloop.domain.feature_table import UNKNOWN_LABEL, FeatureTable, missing_columns
+from lakeloop.domain.feature_table import UNKNOWN_LABEL, FeatureTable, missing_columns, rows_to_read
 from lakeloop.domain.labels import quoted
 from lakeloop.domain.plan import Plan
 from lakeloop.domain.snapshots import RANGE_ID_COLUMN, SnapshotRange
@@ -110,7 +110,7 @@ class _Ranges(RangeAppends):
 
         source = source_rows(self._spark, self._settings, range_, self._plan)
         range_id = range_.range_id(self._table.hash)
-        rows = feature_rows(source, self._table, range_id, self._history(range_))
+        rows = feature_rows(source, self._table, range_id, self._history(range_), self._rows_at_most(range_))
         label = F.col(LABEL_COLUMN)
         rows = rows.observe(
             observed,
@@ -128,6 +128,13 @@ class _Ranges(RangeAppends):
         if not self._table.past or range_.from_snapshot_id is None:
             return None
         return rows_at(self._spark, self._settings, range_.table, range_.to_snapshot_id)
+
+    def _rows_at_most(self, range_: SnapshotRange) -> int | None:
+        """Of the range and what its rows look back at."""
+        state = self._lake.table_state(range_.table)
+        known = None if state is None else rows_to_read(state, self._plan, self._table, [range_])
+        added = self._plan.added_rows if range_.from_snapshot_id is not None else 0
+        return None if known is None or added is None else known + added
 
     def _of_other_definitions(self) -> list[tuple[str, str]]:
         """Columns that only earlier definitions of the features have."""

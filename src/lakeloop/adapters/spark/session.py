@@ -25,7 +25,7 @@ from lakeloop.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SMALL_ROWS = 1_000_000
+SMALL_ROWS = 300_000
 _LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
 _LOUD_LOGGERS = (
     "SQLQueryContextLogger",

@@ -233,10 +233,13 @@ def piece_scorer(
         tell: told of the choice.
     """
     from lakeloop.adapters.iceberg.row_log import IcebergRowLog
-    from lakeloop.domain.engines import choose_engine
+    from lakeloop.domain.engines import ROWS_WHERE_MEMORY_IS_UNKNOWN, choose_engine
     from lakeloop.scoring import LocalPieceScorer
 
     most = settings.local_engine_rows
+    most = (
+        ROWS_WHERE_MEMORY_IS_UNKNOWN if most is None else most
+    )  # files are scored one by one: any number fits
     choice = choose_engine(use_case.engine, settings.engine, settings.spark_master, rows, most)
     tell(f"scores: {'by Spark' if choice.engine == 'spark' else 'in this process'}: {choice.reason}")
     log = IcebergRowLog(settings)

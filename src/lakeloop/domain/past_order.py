@@ -94,7 +94,7 @@ def _settle_ties(
     rows: pa.Table, columns: PastColumns, order: Positions, begins: Mask, places: Positions
 ) -> None:
     """Bring rows of one entity and time into the order of their keys, then values; changes `order`."""
-    group, at = np.cumsum(begins), _tied(begins)
+    group, at = np.cumsum(begins, dtype=np.int64), _tied(begins)
     key = rows.column(next(iter(columns.keys)))
     if _is_plain_integer(key):
         numbers = np.asarray(key.to_numpy(), dtype=np.int64)

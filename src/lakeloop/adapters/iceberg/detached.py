@@ -52,7 +52,7 @@ def detached(table: Table) -> DetachedTable:
         for name, value in table.io.properties.items()
         if name.startswith(_STORAGE) and not any(word in name for word in _SECRET)
     }
-    history = {
+    history: dict[str, Any] = {
         "snapshots": [],
         "snapshot_log": [],
         "metadata_log": [],

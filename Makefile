@@ -150,6 +150,10 @@ bench-features: setup ## Five features of 777,715 loans in six ways, all giving 
 bench-serving: setup ## Predictor against mlflow models serve, MLServer and the kserve SDK (needs wrk; installs the peers once)
 	@$(BIN)/python -m tests.bench.serving $(ARGS)
 
+.PHONY: bench-cluster
+bench-cluster: setup ## A second retrain on the cluster of `make kind-up`: end-to-end time, and the share of pods' starts
+	@$(BIN)/python -m tests.bench.on_cluster $(ARGS)
+
 .PHONY: bench-cai
 bench-cai: setup ## 200 requests a second through the gateway of an emulated Cloudera AI workbench during ten redeploys (ARGS="--rate 400")
 	@$(BIN)/python -m tests.bench.workbench_traffic $(ARGS)

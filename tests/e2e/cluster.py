@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lakeloop.domain.errors import LakeloopError
 from scripts.cluster.programs import Programs
 from scripts.cluster.readiness import NAMESPACES, unready
 
 FORWARD_SECONDS = 30.0
 LOGS_AT_MOST = 40
+GIST_LINES, LOG_GIST_LINES, EVENTS_GIST_LINES = 60, 8, 12
 PLATFORM, STEPS = "lakeloop", "kubeflow"
 
 
@@ -73,25 +75,43 @@ class Cluster:
             assert time.monotonic() < deadline, f"pod {namespace}/{name} is {phase} after {seconds:.0f} s"
             time.sleep(1)
 
-    def keep_evidence(self, folder: Path, namespaces: tuple[str, ...], since_seconds: float) -> None:
-        """Pods, events, and the logs of pods that lived since then, for whoever reads the failure later."""
+    def keep_evidence(self, folder: Path, namespaces: tuple[str, ...], since_seconds: float) -> str:
+        """Pods, events, and the logs of pods that lived since then, for whoever reads the failure later; the gist."""
         folder.mkdir(parents=True, exist_ok=True)
-        for namespace in namespaces:
-            at = ("--namespace", namespace)
-            self._keep(folder / f"{namespace}-pods.txt", *at, "get", "pods", "--output", "wide")
-            self._keep(folder / f"{namespace}-events.txt", *at, "get", "events", "--sort-by=.lastTimestamp")
-            since = f"--since={math.ceil(since_seconds) + 5}s"
-            pods = self.json(*at, "get", "pods")["items"]
-            for name in [p["metadata"]["name"] for p in pods if _lived(p, since_seconds)][:LOGS_AT_MOST]:
-                words = ("logs", name, "--all-containers", "--prefix", "--tail=400", since)
-                self._keep(folder / f"{namespace}-{name}.log", *at, *words)
+        gist = [line for namespace in namespaces for line in self._keep_of(folder, namespace, since_seconds)]
+        return "\n".join(gist[:GIST_LINES]) or "every pod is well"
 
-    def _keep(self, path: Path, *words: str) -> None:
+    def _keep_of(self, folder: Path, namespace: str, since_seconds: float) -> Iterator[str]:
+        at, since = ("--namespace", namespace), f"--since={math.ceil(since_seconds) + 5}s"
+        self._keep(folder / f"{namespace}-pods.txt", *at, "get", "pods", "--output", "wide")
+        events = self._keep(
+            folder / f"{namespace}-events.txt", *at, "get", "events", "--sort-by=.lastTimestamp"
+        )
+        try:
+            pods = self.json(*at, "get", "pods")["items"]
+        except LakeloopError as error:  # the cluster itself may be what failed
+            yield f"{namespace}: {error}"
+            return
+        for pod in [p for p in pods if _lived(p, since_seconds)][:LOGS_AT_MOST]:
+            name, phase = pod["metadata"]["name"], pod["status"].get("phase")
+            words = ("logs", name, "--all-containers", "--prefix", "--tail=400", since)
+            log = self._keep(folder / f"{namespace}-{name}.log", *at, *words)
+            if phase in {"Failed", "Pending"}:
+                yield f"-- {namespace}/{name} is {phase}"
+                yield from _last(log, LOG_GIST_LINES)
+        yield from (f"-- {line}" for line in _last(events, EVENTS_GIST_LINES, "Warning"))
+
+    def _keep(self, path: Path, *words: str) -> str:
         try:
             text = self.kubectl(*words)
-        except Exception as error:  # noqa: BLE001 - evidence is best effort; the test's own failure stands
+        except LakeloopError as error:  # evidence is best effort; the test's own failure stands
             text = f"not available: {error}\n"
         path.write_text(text, encoding="utf-8")
+        return text
+
+
+def _last(text: str, lines: int, holding: str = "") -> list[str]:
+    return [line[:300] for line in text.splitlines() if holding in line][-lines:]
 
 
 def _lived(pod: dict[str, Any], since_seconds: float) -> bool:

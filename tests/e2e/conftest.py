@@ -1,6 +1,8 @@
-"""One cluster for the whole session: brought up if it is not, removed at the end if the session made it.
+"""One cluster for the whole session: brought up, or up to date, by `make kind-up`; removed at the end if it was new.
 
-KEEP_CLUSTER=1 keeps it. What failed leaves pods' logs and events below LAKELOOP_E2E_EVIDENCE (default .e2e).
+KEEP_CLUSTER=1 keeps it; AS_IT_IS=1 takes one that is ready without looking whether its images hold today's code;
+LAKELOOP_E2E_AFRESH=1 removes one that an earlier session left and that does not come up to date, and makes it anew.
+What failed leaves pods' logs and events below LAKELOOP_E2E_EVIDENCE (default .e2e), and a digest of them in the report.
 Where no cluster can be had (no program that brings one up, or no Docker daemon) every test is skipped, and the reason
 told with their number. LAKELOOP_E2E_LONG=1 runs the tests marked `e2e_long`, too.
 """
@@ -20,41 +22,63 @@ import pytest
 
 from lakeloop.domain.errors import LakeloopError, UserError
 from scripts.cluster.bring_up import command, programs_of
+from scripts.cluster.programs import Programs
 from tests.e2e.cluster import PLATFORM, STEPS, Cluster
 
 ROOT = Path(__file__).parents[2]
-UP_SECONDS = 2700
+UP_SECONDS, DOWN_SECONDS = 2400, 600
 EVIDENCE = Path(os.environ.get("LAKELOOP_E2E_EVIDENCE", ROOT / ".e2e"))
-_FAILED = pytest.StashKey[bool]()
+_STARTED = pytest.StashKey[float]()
 
 
-def _reach() -> Cluster:
-    """The programs, and the environment of everything that a test starts: it finds kubectl and the cluster by it."""
-    programs = programs_of(os.environ.get("CLUSTER", "lakeloop"))
+def _reach() -> tuple[Cluster, str]:
+    """The programs, and why there are none; the environment of everything that a test starts leads to the cluster."""
+    try:
+        programs = programs_of(os.environ.get("CLUSTER", "lakeloop"))
+    except UserError as error:
+        return Cluster(Programs()), f"no cluster: {error}"
     os.environ.update(programs.environment)
-    return Cluster(programs)
+    return Cluster(programs), ""
 
 
-_CLUSTER = _reach()
+_CLUSTER, _UNREACHED = _reach()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cluster() -> Iterator[Cluster]:
-    """Ready, or the session's tests fail with the reason."""
+    """Ready, with images of today's code; or the session's tests fail with the reason."""
     made = not _answers(_CLUSTER)
     if made and (why := unavailable()):
         pytest.skip(why)
-    if made or _CLUSTER.unready():
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts.cluster.kind_up"], cwd=ROOT, timeout=UP_SECONDS, check=False
-        )
-        if done.returncode and not _CLUSTER.programs.succeeds("docker", "info"):
+    if made or os.environ.get("AS_IT_IS") != "1" or _CLUSTER.unready():
+        code = _run("kind_up", UP_SECONDS)
+        if code and not made and os.environ.get("LAKELOOP_E2E_AFRESH") == "1":
+            made = _run("kind_down", DOWN_SECONDS) == 0
+            code = _run("kind_up", UP_SECONDS)
+        if code and not _has_docker():
             pytest.skip("no cluster: no Docker daemon runs here, and none could be started")
-        if done.returncode:
-            pytest.fail(f"make kind-up ended with {done.returncode}: see its lines above", pytrace=False)
+        if code:
+            pytest.exit(f"make kind-up failed ({code}): see its lines above", returncode=1)
     yield _CLUSTER
     if made and os.environ.get("KEEP_CLUSTER") != "1":
-        subprocess.run([sys.executable, "-m", "scripts.cluster.kind_down"], cwd=ROOT, timeout=600, check=True)
+        _run("kind_down", DOWN_SECONDS)
+
+
+def _run(script: str, seconds: float) -> int:
+    """Exit code of one of the cluster's scripts; its lines are this session's."""
+    command = [sys.executable, "-m", f"scripts.cluster.{script}"]
+    try:
+        return subprocess.run(command, cwd=ROOT, timeout=seconds, check=False).returncode
+    except subprocess.TimeoutExpired:
+        print(f"error: {script}: no end after {seconds:.0f} s", file=sys.stderr)
+        return 124
+
+
+def _has_docker() -> bool:
+    try:
+        return _CLUSTER.programs.succeeds("docker", "info")
+    except UserError:  # not installed
+        return False
 
 
 @pytest.fixture
@@ -88,38 +112,34 @@ def kfp_url(cluster: Cluster) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(autouse=True)
-def _evidence(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[None]:
-    namespaces = (PLATFORM, STEPS, *_own_namespace(request))
-    started = time.monotonic()
-    yield
-    if request.node.stash.get(_FAILED, False):
-        folder = EVIDENCE / re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name)
-        cluster.keep_evidence(folder, namespaces, time.monotonic() - started)
-
-
-def _own_namespace(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return (request.getfixturevalue("namespace"),) if "namespace" in request.fixturenames else ()
-
-
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Of what failed, keep the pods' side while its namespaces are there, and print the gist of it."""
+    item.stash.setdefault(_STARTED, time.monotonic())
     report = yield
     if report.failed:  # type: ignore[attr-defined]
-        item.stash[_FAILED] = True
+        folder = EVIDENCE / re.sub(r"[^A-Za-z0-9_.-]+", "-", item.name)
+        seconds = time.monotonic() - item.stash[_STARTED] + call.duration
+        gist = _CLUSTER.keep_evidence(folder, (PLATFORM, STEPS, *_own_namespace(item)), seconds)
+        report.sections.append((f"the cluster, kept in {folder}", gist))  # type: ignore[attr-defined]
     return report
+
+
+def _own_namespace(item: pytest.Item) -> tuple[str, ...]:
+    name = getattr(item, "funcargs", {}).get("namespace")
+    return (name,) if name else ()
 
 
 def unavailable() -> str:
     """Why no cluster can be brought up here; empty where it can be tried."""
-    if command() is not None:
-        return ""
+    if _UNREACHED or command() is not None:
+        return _UNREACHED
     for program in ("docker", "kind", "kubectl"):
         try:
             _CLUSTER.programs.path(program)
         except UserError as error:
             return f"no cluster: {error}"
-    return "" if _CLUSTER.programs.succeeds("docker", "info") else "no cluster: no Docker daemon runs here"
+    return "" if _has_docker() else "no cluster: no Docker daemon runs here"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

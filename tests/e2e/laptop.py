@@ -43,6 +43,16 @@ class Laptop:
             check=False,
         )
 
+    @contextlib.contextmanager
+    def starts(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The same, under way: killed where the block ends before it does."""
+        command = [sys.executable, "-m", "lakeloop.cli", *words]
+        with subprocess.Popen(command, env={**os.environ, **self.environment}, cwd=ROOT) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
 
 @contextlib.contextmanager
 def laptop(home: Path) -> Iterator[Laptop]:

@@ -7,12 +7,15 @@ a rollback.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.left_behind import of_a_run, of_mlflow, of_the_store, told_secrets
 from tests.e2e.loop_place import Ended, Loop, executors_of, log_of, loop_place, pods_of, when
 from tests.e2e.spark_place import kubectl
 
@@ -149,6 +152,23 @@ def test_ledger_registry_and_endpoint_agree_on_the_second(loop: Loop, second: En
     assert "report" in listed
 
 
+def test_no_secret_is_in_what_a_run_leaves(
+    loop: Loop, second: Ended, mlflow_url: str, tmp_path: Path
+) -> None:
+    """Not in an object, the pipeline included, in a log, journal, event log or artifact, nor in MLflow."""
+    from mlflow.tracking import MlflowClient
+
+    recorded = of_mlflow(MlflowClient(mlflow_url), second.told["training"]["mlflow_run_id"], tmp_path)
+    places: list[str] = []
+    for place, content in itertools.chain(
+        of_a_run(second.run_id), of_the_store((second.run_id, loop.name, "spark-events")), recorded
+    ):
+        places.append(place)
+        assert told_secrets(content) == [], place
+    for kind in ("workflows", "log of", "s3://lakeloop/journal", "s3://mlpipeline", "MLflow artifact"):
+        assert any(kind in place for place in places), kind
+
+
 def test_a_killed_driver_leaves_no_executor(second: Ended) -> None:
     for pod in pods_of(second.run_id, "ingest-batch"):
         name = str(pod["metadata"]["name"])
@@ -194,12 +214,15 @@ def test_a_terminated_run_leaves_no_executor_and_does_not_hold_the_use_case(
         return next((name for name in named if executors_of(name)), "")
 
     driver = when(drives, 600, "the step that claims the use case has executors")
-    assert loop.status()["claim"]["owner"] == run_id
-    code = loop.here.lakeloop("terminate", run_id, seconds=120).returncode
-    assert code == 0
-    when(lambda: not executors_of(driver), 60, "no executor of a terminated run is left")
+    with loop.here.starts("terminate", run_id) as terminating:
+        when(lambda: not executors_of(driver), 60, "no executor of a run that is being terminated is left")
+        assert terminating.wait(timeout=180) == 0
     ended = loop.follow(run_id)
-    assert ended.exit_code == 130
+    assert ended.exit_code == 130, ended.said
+    assert ended.states.get("register-model") != "succeeded", "it was ended in its middle"
+    mine = [e["kind"] for e in loop.events() if e["pipeline_run_id"] == run_id]
+    assert mine[0] == "claimed"
+    assert mine[-1] == "released", "it held the use case, until it was ended"
     state = loop.status()
     assert state["claim"] is None
     assert state["endpoint"]["version"] == "2"

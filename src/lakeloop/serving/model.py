@@ -19,7 +19,7 @@ from lakeloop.serving.compiled.row_function import RowFunction
 from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.dense_predict import Predict, checked
 from lakeloop.serving.expressions import raw_to_features
-from lakeloop.serving.rows import known_type, to_arrow, typed_rows
+from lakeloop.serving.rows import known_type, named_rows, to_arrow, typed_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,15 +52,21 @@ class ServedModel:
             return str(reason)
         return ""
 
-    def matrix(self, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
+    def matrix(self, rows: Sequence[Any], *, listed: bool = False) -> np.ndarray[Any, Any]:
         """What the booster sees [rows, features] of rows as JSON gives them.
+
+        Args:
+            rows: objects by column.
+            listed: each may be a list of values in the source columns' order, too.
 
         Raises:
             InvalidRequest: a row does not have the model's columns and types.
             UserError: an expression cannot be evaluated.
         """
-        matrix = self.compiled.matrix(rows) if self.compiled else None
-        return self.matrix_by_duckdb(rows) if matrix is None else matrix
+        matrix = self.compiled.matrix(rows, listed=listed) if self.compiled else None
+        if matrix is not None:
+            return matrix
+        return self.matrix_by_duckdb(named_rows(rows, self.encoding.source_columns) if listed else rows)
 
     def matrix_by_duckdb(self, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
         """The same by DuckDB, a hundred times slower for one row: for what the compiled form leaves undecided."""

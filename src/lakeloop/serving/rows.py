@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,23 @@ def counted(request: Mapping[str, Any], name: str, max_rows: int = MAX_ROWS) -> 
     if len(rows) > max_rows:
         raise InvalidRequest(f"{len(rows)} {name} are more than the {max_rows} allowed in one request")
     return rows
+
+
+def named_rows(rows: Sequence[Any], columns: Collection[str]) -> list[Any]:
+    """Rows as objects: a list becomes one, of the columns in their order.
+
+    Raises:
+        InvalidRequest: a list of another count of values.
+    """
+    return [_named(index, row, columns) if isinstance(row, list) else row for index, row in enumerate(rows)]
+
+
+def _named(index: int, row: list[Any], columns: Collection[str]) -> dict[str, Any]:
+    if len(row) != len(columns):
+        raise InvalidRequest(
+            f"instance {index}: {len(row)} values; expected {len(columns)}: {', '.join(columns)}"
+        )
+    return dict(zip(columns, row, strict=True))
 
 
 def typed_rows(rows: Sequence[Any], columns: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def main() -> int:
     servers.install_peers(console.print)
     with tempfile.TemporaryDirectory(prefix="lakeloop-bench-serving-") as folder:
         model = make(Path(folder) / "model", 100)
-        compared = [servers.lakeloop(given.workers)]
+        compared = [servers.lakeloop(given.workers), servers.lakeloop(given.workers, objects=True)]
         compared += [servers.lakeloop(given.workers, log=how) for how in given.logs]
         compared += [PEERS[name](given.workers) for name in given.peers]
         figures = []

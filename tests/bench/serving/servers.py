@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.measured import ROOT
-from tests.bench.serving.model import BenchModel
+from tests.bench.serving.model import USE_CASE, BenchModel
 
 HERE = Path(__file__).parent
 UV = ROOT / ".tools/bin/uv"
@@ -33,7 +33,9 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def lakeloop(workers: int, *, log: str = "file") -> Server:
+def lakeloop(workers: int, *, log: str = "file", objects: bool = False) -> Server:
+    """Raw rows: as lists of values, the form that kserve's plain server is asked in; or as objects by column."""
+
     def command(model: BenchModel, folder: Path, port: int) -> list[str]:
         logging = {
             "none": [],
@@ -52,12 +54,20 @@ def lakeloop(workers: int, *, log: str = "file") -> Server:
         return [sys.executable, "-m", "lakeloop.serving.predictor", *options]
 
     told = {"none": ", no log", "file": "", "disk": ", log synced to disk"}[log]
+    if objects:
+        return Server(
+            f"lakeloop{told}, rows as objects",
+            "/predict",
+            command,
+            lambda m, s: {"rows": m.raw[s]},
+            lambda answer: answer["scores"],
+        )
     return Server(
         f"lakeloop{told}",
-        "/predict",
+        f"/v1/models/{USE_CASE}:predict",
         command,
-        lambda m, s: {"rows": m.raw[s]},
-        lambda answer: answer["scores"],
+        lambda m, s: {"instances": [list(row.values()) for row in m.raw[s]]},
+        lambda answer: answer["predictions"],
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lakeloop.domain.encoding import encode, source_columns
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
-from lakeloop.serving.compiled.row_function import ROWS_A_BATCH, RowFunction
+from lakeloop.serving.compiled.row_function import RowFunction
 from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.expressions import raw_to_features
 from lakeloop.serving.rows import to_arrow, typed_rows
@@ -113,23 +113,11 @@ def test_a_compiled_expression_has_duckdbs_value(expression: str, rows: list[dic
         return
     for row in rows:
         matrix = compiled.matrix([row])
+        listed = compiled.matrix([[row[name] for name in COLUMNS]], listed=True)
+        assert (listed is None) == (matrix is None)
         if matrix is not None:
+            np.testing.assert_array_equal(listed, matrix)
             np.testing.assert_array_equal(matrix, the_long_way([row], encoding), err_msg=compiled.source)
-
-
-@settings(max_examples=150, deadline=None)
-@given(NUMBERS, st.lists(ROWS, min_size=ROWS_A_BATCH, max_size=3 * ROWS_A_BATCH))
-def test_many_rows_have_what_each_has_alone(expression: str, rows: list[dict[str, Any]]) -> None:
-    try:
-        compiled = RowFunction(encoding_of(expression))
-    except NotCompilable:
-        return
-    alone = [compiled.matrix([row]) for row in rows]
-    together = compiled.matrix(rows)
-    if together is None:
-        assert any(matrix is None for matrix in alone)
-    else:
-        np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in Path("conf/use_cases").glob("*.yaml")))
@@ -188,9 +176,14 @@ def test_a_row_that_is_not_plainly_right_goes_the_long_way(change: dict[str, Any
     function = RowFunction(encoding_of("a * a"))
     assert function.matrix([GOOD]) is not None
     assert function.matrix([GOOD, {**GOOD, **change}]) is None
-    assert function.matrix([GOOD] * ROWS_A_BATCH) is not None
-    assert function.matrix([*[GOOD] * ROWS_A_BATCH, {**GOOD, **change}]) is None
     assert function.matrix([{k: v for k, v in GOOD.items() if k != "a"}]) is None
-    assert function.matrix([{**GOOD, "x": 1} for _ in range(ROWS_A_BATCH)]) is None
-    assert function.matrix([*[GOOD] * ROWS_A_BATCH, "text of 8"]) is None
     assert function.matrix(["text", None]) is None
+
+
+def test_lists_are_rows_only_where_that_is_said_and_only_of_the_right_length() -> None:
+    function, row = RowFunction(encoding_of("a + n")), [GOOD[name] for name in COLUMNS]
+    np.testing.assert_array_equal(function.matrix([row], listed=True), function.matrix([GOOD]))
+    assert function.matrix([row]) is None
+    assert function.matrix([row, GOOD], listed=True) is None
+    assert function.matrix([row[:-1]], listed=True) is None
+    assert function.matrix([[*row, 1]], listed=True) is None

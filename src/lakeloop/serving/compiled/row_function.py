@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
-from lakeloop.serving.compiled.batch_function import BatchFunction
 from lakeloop.serving.compiled.sql_to_python import LARGEST_DOUBLE, NAMES, Compiler, Kind, Undecided, Value
 from lakeloop.serving.compiled.sql_tree import NotCompilable, parse
 from lakeloop.serving.rows import parse_date, parse_timestamp
@@ -39,10 +37,6 @@ _RIGHT = {
     "date": "type({0}) is not str",
     "timestamp": "type({0}) is not str",
 }
-_NUMBERS = {"int", "double", "bool"}
-ROWS_A_BATCH = 8
-"""From so many rows on, column by column is faster."""
-_WORD = re.compile(r"\w+")
 _READ = {"date": "parse_date", "timestamp": "parse_timestamp"}
 """By type, what a value is not if it is plainly right."""
 
@@ -56,24 +50,25 @@ class RowFunction:
         Raises:
             NotCompilable: a column's type or an expression is not in the compiled language.
         """
-        self.source, names, needed = _source(encoding)
+        self.source, names = _source(encoding)
         namespace = {**NAMES, **names}
         exec(compile(self.source, "<model's features>", "exec"), namespace)  # noqa: S102 - made of parsed parts
         self._values: Callable[[Row], Sequence[float]] = namespace["values"]
+        self._listed: Callable[[Sequence[Any]], Sequence[float]] = namespace["listed"]
         self._width = len(encoding.features)
-        self._batch = None
-        if len(encoding.source_columns) > 1:
-            self._batch = BatchFunction(encoding, _plain(encoding), namespace["rest"], needed)
 
-    def matrix(self, rows: Sequence[Any]) -> np.ndarray[Any, Any] | None:
-        """Float32 matrix [rows, features], NaN for missing; None: the long way decides."""
+    def matrix(self, rows: Sequence[Any], *, listed: bool = False) -> np.ndarray[Any, Any] | None:
+        """Float32 matrix [rows, features], NaN for missing; None: the long way decides.
+
+        Args:
+            rows: objects by column.
+            listed: each may be a list of values in the columns' order, too, which takes less time.
+        """
         import numpy as np
 
         flat = array("d")
-        values = self._values
+        values = self._listed if listed and type(rows[0]) is list else self._values
         try:
-            if self._batch is not None and len(rows) >= ROWS_A_BATCH:
-                return self._batch.matrix(rows)
             for row in rows:
                 flat.extend(values(row))
         except _UNDECIDED:
@@ -82,59 +77,36 @@ class RowFunction:
             return np.frombuffer(flat).astype(np.float32).reshape(len(rows), self._width)
 
 
-def _plain(encoding: FeatureEncoding) -> dict[int, str]:
-    """Features that are a column of numbers as it is."""
-    kinds = {name: _KINDS[_base(type_)] for name, type_ in encoding.source_columns.items()}
-    return {
-        place: feature.column
-        for place, feature in enumerate(encoding.features)
-        if feature.type != "categorical" and feature.column in kinds and kinds[feature.column] in _NUMBERS
-    }
-
-
-def _source(encoding: FeatureEncoding) -> tuple[str, dict[str, Any], list[str]]:
-    """Functions `values` of a row and `rest` of the columns that features which are no plain column read; those."""
+def _source(encoding: FeatureEncoding) -> tuple[str, dict[str, Any]]:
     columns = {name: f"c{i}" for i, name in enumerate(encoding.source_columns)}
-    read = {name: _read_column(name, columns[name], type_) for name, type_ in encoding.source_columns.items()}
+    read = [_read_column(name, columns[name], type_) for name, type_ in encoding.source_columns.items()]
     if len({name.lower() for name in columns}) != len(columns):
         raise NotCompilable("columns whose names differ in case only")
+    kinds = {n: _KINDS[_base(t)] for n, t in encoding.source_columns.items()}
+    compiler = Compiler({n.lower(): Value(columns[n], kinds[n]) for n in columns})
     tables: dict[str, Any] = {
         "nan": float("nan"),
         "parse_date": parse_date,
         "parse_timestamp": parse_timestamp,
     }
-    every = _body(encoding, columns, range(len(encoding.features)), tables)
-    plain = _plain(encoding)
-    others = _body(encoding, columns, [i for i in range(len(encoding.features)) if i not in plain], tables)
-    words = set(_WORD.findall("\n".join(others)))
-    needed = [name for name, variable in columns.items() if variable in words]
-    whole = [
+    results = []
+    for index, feature in enumerate(encoding.features):
+        value = _feature(compiler, feature)
+        results.append(_encoded(value, feature, index, tables))
+    made = [*compiler.lines, f"return ({', '.join(results)},)"]
+    named = [
         f"if len(row) != {len(columns)}:",
         "    raise Undecided",
-        *(x for lines in read.values() for x in lines),
+        *(line for lines in read for line in lines),
     ]
-    given = [line for name in needed for line in read[name][1:]]
-    source = _function("values", ["row"], [*whole, *every])
-    source += _function("rest", [columns[name] for name in needed], [*given, *others])
-    return source, tables, needed
+    listed = ["if type(row) is not list:", "    raise Undecided", f"{', '.join(columns.values())}, = row"]
+    listed += [line for lines in read for line in lines[1:]]
+    return _function("values", [*named, *made]) + _function("listed", [*listed, *made]), tables
 
 
-def _function(name: str, arguments: Sequence[str], lines: Sequence[str]) -> str:
+def _function(name: str, lines: Sequence[str]) -> str:
     body = "\n    ".join(lines)
-    return f"def {name}({', '.join(arguments)}):\n    {body}\n"
-
-
-def _body(
-    encoding: FeatureEncoding, columns: Mapping[str, str], places: Iterable[int], tables: dict[str, Any]
-) -> list[str]:
-    """Statements that return the features at some places, of columns that were read."""
-    kinds = {n: _KINDS[_base(t)] for n, t in encoding.source_columns.items()}
-    compiler = Compiler({n.lower(): Value(columns[n], kinds[n]) for n in columns})
-    results = []
-    for place in places:
-        feature = encoding.features[place]
-        results.append(_encoded(_feature(compiler, feature), feature, place, tables))
-    return [*compiler.lines, f"return ({', '.join(results)},)" if results else "return ()"]
+    return f"def {name}(row):\n    {body}\n"
 
 
 def _base(type_: str) -> str:

@@ -11,6 +11,7 @@ import orjson
 from lakeloop.domain.prediction_table import PIECE_COLUMN
 from lakeloop.serving.prediction_log.segments import Record
 from lakeloop.serving.predictor.protocols import v1_rows, v2_rows
+from lakeloop.serving.rows import named_rows
 
 
 def prediction_rows(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
@@ -29,7 +30,7 @@ def prediction_rows(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
 def _inputs(form: str, body: bytes, columns: Mapping[str, str]) -> list[Any]:
     request = orjson.loads(body)
     if form == "v1":
-        return v1_rows(request, list(columns))
+        return named_rows(v1_rows(request), columns)
     rows: list[Any] = v2_rows(request, columns) if form == "v2" else request["rows"]
     return rows
 

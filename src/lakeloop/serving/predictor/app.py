@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -44,7 +45,7 @@ class Predictor:
 
     async def predict_v1(self, call: Call) -> Answer:
         """KServe's v1 form."""
-        rows = protocols.v1_rows(parse_json(call.body), list(self._columns))
+        rows = protocols.v1_rows(parse_json(call.body))
         _, scored = await self._scored(call, "v1", rows)
         return json_answer(protocols.v1_answer(self.identity, scored))
 
@@ -64,10 +65,11 @@ class Predictor:
 
     async def _scored(self, call: Call, form: Form, rows: list[Any]) -> tuple[np.ndarray[Any, Any], Scored]:
         call.rows = len(rows)
+        listed = form == "v1"
         if len(rows) > ROWS_IN_LOOP or self._model.compiled is None:
-            matrix = await in_thread(self._model.matrix, rows)
+            matrix = await in_thread(partial(self._model.matrix, listed=listed), rows)
         else:
-            matrix = self._model.matrix(rows)
+            matrix = self._model.matrix(rows, listed=listed)
         return matrix, await self._batcher.score(matrix, Sent(form, call.body, _purpose(call)))
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROWS_IN_LOOP = 4096
 """More rows are scored in a thread (XGBoost releases the interpreter's lock), so that probes are answered meanwhile."""
+ROWS_BESIDE_LOOP = 128
+"""From so many rows of several requests on, too: the next requests are read meanwhile, on another core."""
 
 
 Form = Literal["rows", "v1", "v2", "ids"]
@@ -70,6 +72,7 @@ class Batcher:
         self._predict, self._log, self._log_to_disk = predict, log, log_to_disk
         self._waiting: list[_Waiting] = []
         self._working = False
+        self._in_thread = False
         self._closing: asyncio.TimerHandle | None = None
         self._ids = _Ids()
 
@@ -93,8 +96,10 @@ class Batcher:
 
     def _turn(self) -> None:
         taken, self._waiting = self._waiting, []
-        large = sum(len(w.matrix) for w in taken) > ROWS_IN_LOOP
-        if large or (self._log_to_disk and self._log is not None):
+        rows = sum(len(w.matrix) for w in taken)
+        beside = rows > ROWS_IN_LOOP or (len(taken) > 1 and rows >= ROWS_BESIDE_LOOP)
+        if beside or (self._log_to_disk and self._log is not None):
+            self._in_thread = True
             work = asyncio.get_running_loop().run_in_executor(None, self._work, taken, self._log_to_disk)
             work.add_done_callback(lambda done: self._answer(taken, done.exception()))
             return
@@ -132,14 +137,14 @@ class Batcher:
             else:
                 waiting.answer.set_result(waiting.scored)
         loop = asyncio.get_running_loop()
-        self._working = bool(self._waiting)
+        self._in_thread, self._working = False, bool(self._waiting)
         if self._working:
             loop.call_soon(self._turn)
         if self._log is not None and self._closing is None:
             self._closing = loop.call_later(SEGMENT_SECONDS, self._close_segment)
 
     def _close_segment(self) -> None:
-        if self._working and self._log_to_disk:  # a thread is writing
+        if self._in_thread:  # which may be writing
             self._closing = asyncio.get_running_loop().call_later(0.01, self._close_segment)
         elif self._log is not None:
             self._closing = None

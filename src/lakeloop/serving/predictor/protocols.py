@@ -6,7 +6,7 @@ Inference Protocol, github.com/kserve/open-inference-protocol.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,24 +56,13 @@ def own_answer(identity: Identity, scored: Scored, explanation: Explanation | No
     return answer
 
 
-def v1_rows(request: Mapping[str, Any], columns: Sequence[str]) -> list[Any]:
-    """Rows of `{"instances": [...]}`: each an object, or the values in the columns' order.
+def v1_rows(request: Mapping[str, Any]) -> list[Any]:
+    """Rows of `{"instances": [...]}`: each an object, or a list of the values in the columns' order.
 
     Raises:
-        InvalidRequest: other keys, no instances, too many, another count of values.
+        InvalidRequest: other keys, no instances, too many.
     """
-    instances = counted({k: v for k, v in request.items() if k != "parameters"}, "instances")
-    return [_v1_row(index, instance, columns) for index, instance in enumerate(instances)]
-
-
-def _v1_row(index: int, instance: Any, columns: Sequence[str]) -> Any:
-    if not isinstance(instance, list):
-        return instance
-    if len(instance) != len(columns):
-        raise InvalidRequest(
-            f"instance {index}: {len(instance)} values; expected {len(columns)}: {', '.join(columns)}"
-        )
-    return dict(zip(columns, instance, strict=True))
+    return counted({k: v for k, v in request.items() if k != "parameters"}, "instances")
 
 
 def v1_answer(identity: Identity, scored: Scored) -> dict[str, Any]:

@@ -42,7 +42,15 @@ def database_killed(loop: Loop) -> Ended:
         when(lambda: sql(WAITING) != "0", 240, "a commit to the catalog waits for the lock")
         kubectl("-n", "lakeloop", "delete", "pod", "postgres-0", "--grace-period=0", "--force")
     kubectl("-n", "lakeloop", "rollout", "status", "statefulset/postgres", "--timeout=120s")
+    reached(loop)
     return loop.follow(run_id)
+
+
+def reached(loop: Loop) -> None:
+    """Port-forwards learn only when they are used that what they led to is gone, and are made anew then."""
+    when(
+        lambda: loop.command("status", str(loop.file))[0] == 0, 180, "every store is reached from here again"
+    )
 
 
 def at_work(run_id: str, step: str = "ingest-batch", words: str = "write, audit, publish") -> str:
@@ -83,6 +91,7 @@ def store_refused(loop: Loop, database_killed: Ended, tmp_path_factory: pytest.T
             assert code == 1, said
             assert "not allowed (401)" in told["error"]["problem"], told
             time.sleep(REFUSES_SECONDS)  # what is tested is this time
+        reached(loop)
     return loop.follow(run_id)
 
 

@@ -49,11 +49,13 @@ def spent(pods: Sequence[dict[str, Any]]) -> Spent:
 
     Its total is from the creation of its first pod to the end of its last.
     """
-    steps = {name: _ran(pod, "main") for pod in pods if (name := _step(pod))}
+    steps = [(name, _ran(pod, "main")) for pod in pods if (name := _step(pod))]
     began = min(_seconds(pod["metadata"]["creationTimestamp"]) for pod in pods)
     ended = max(_ran(pod, one["name"])[1] for pod in pods for one in pod["status"]["containerStatuses"])
-    by_step = {name: end - start for name, (start, end) in steps.items()}
-    return Spent(ended - began, covered_seconds(steps.values()), by_step, len(pods))
+    by_step = dict.fromkeys((name for name, _ in sorted(steps, key=lambda step: step[1])), 0.0)
+    for name, (start, end) in steps:  # each of its attempts
+        by_step[name] += end - start
+    return Spent(ended - began, covered_seconds(ran for _, ran in steps), by_step, len(pods))
 
 
 def _step(pod: dict[str, Any]) -> str:

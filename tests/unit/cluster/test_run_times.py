@@ -34,12 +34,13 @@ def test_a_runs_time_is_split_into_steps_and_the_rest() -> None:
             pod("ingest-batch-driver", 0, (5, 6), 8),
             pod("ingest-batch.executor", 10, (20, 60), 62),
             pod("profile-batch.executor", 10, (50, 70), 72),
-            pod("train-model.executor(0)", 80, (90, 98), 100),
+            pod("train-model.executor(0)", 72, (74, 76), 80),
+            pod("train-model.executor(1)", 80, (90, 98), 100),
         ]
     )
-    assert (run.total, run.in_steps, run.pods) == (100, 58, 4)
-    assert run.by_step == {"ingest-batch": 40, "profile-batch": 20, "train-model": 8}
-    assert run.pods_share == pytest.approx(0.42)
+    assert (run.total, run.in_steps, run.pods) == (100, 60, 5)
+    assert run.by_step == {"ingest-batch": 40, "profile-batch": 20, "train-model": 10}
+    assert run.pods_share == pytest.approx(0.4)
 
 
 INTERVALS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)).map(lambda t: (t[0], t[0] + t[1])))

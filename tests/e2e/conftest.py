@@ -22,12 +22,14 @@ import pytest
 
 from lakeloop.domain.errors import LakeloopError, UserError
 from scripts.cluster.bring_up import command, programs_of
+from scripts.cluster.loading import load
 from scripts.cluster.programs import Programs
 from tests.e2e.cluster import PLATFORM, STEPS, Cluster
 
 ROOT = Path(__file__).parents[2]
 UP_SECONDS, DOWN_SECONDS = 2400, 600
 EVIDENCE = Path(os.environ.get("LAKELOOP_E2E_EVIDENCE", ROOT / ".e2e"))
+GOLDEN_IMAGE = "python:3.11-slim-bookworm"
 _STARTED = pytest.StashKey[float]()
 
 
@@ -79,6 +81,13 @@ def _has_docker() -> bool:
         return _CLUSTER.programs.succeeds("docker", "info")
     except UserError:  # not installed
         return False
+
+
+@pytest.fixture(scope="session")
+def golden_image(cluster: Cluster) -> None:
+    """The image of the runner's golden pipelines: this machine's, where it has it; else the nodes pull it."""
+    if _has_docker() and cluster.programs.succeeds("docker", "image", "inspect", GOLDEN_IMAGE):
+        load(cluster.programs, os.environ.get("CLUSTER", "lakeloop"), [GOLDEN_IMAGE], print)
 
 
 @pytest.fixture

@@ -27,7 +27,12 @@ from lakeloop.settings import Settings
 from tests.e2e import kfp_place
 from tests.e2e.kfp_place import Came
 
-pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.e2e_long,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("golden_image"),
+]
 
 LIMIT_SECONDS = 900.0
 CASES: dict[str, dict[str, Any]] = {

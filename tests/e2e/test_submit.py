@@ -29,7 +29,12 @@ from lakeloop.settings import Settings
 from lakeloop.triggering import Trigger, watch
 from tests.e2e import kfp_place
 
-pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.e2e_long,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("golden_image"),
+]
 
 PIPELINE = "exit-handler-good"
 LIMIT_SECONDS = 600.0

@@ -29,7 +29,7 @@ class ImageSet:
 
 
 SETS: Final = (
-    ImageSet("train", ("train", "report", "postgres"), (f"lakeloop/train:{VERSION}",)),
+    ImageSet("train", ("train", "report", "postgres", "ship"), (f"lakeloop/train:{VERSION}",)),
     ImageSet(
         "spark",
         ("distributed", "report", "endpoint", "postgres"),

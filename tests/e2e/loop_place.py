@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from tests.e2e.endpoint_place import forwarded
 from tests.e2e.laptop import ROOT, Laptop, laptop
 from tests.e2e.spark_place import kubectl
 
@@ -93,6 +94,29 @@ class Loop:
             from lakeloop.adapters.iceberg.catalog import open_catalog
 
             return int(open_catalog(settings).load_table(self.table).scan().count())
+
+    def predict(self) -> str:
+        """Ask the endpoint for a row's score; the prediction's id."""
+        import httpx
+
+        document = yaml.safe_load(self.file.read_text(encoding="utf-8"))
+        row = {name: 44 for name in document["features"] if isinstance(name, str)}
+        with forwarded("lakeloop", f"svc/{self.name.replace('_', '-')}", 80) as port:
+            answer = httpx.post(f"http://127.0.0.1:{port}/predict", json={"rows": [row]}, timeout=30)
+        (prediction_id,) = answer.raise_for_status().json()["prediction_ids"]
+        return str(prediction_id)
+
+    def logged(self, prediction_id: str) -> int:
+        """How often the table of predictions holds one."""
+        with self._settings() as settings:
+            from lakeloop.adapters.iceberg.catalog import open_catalog
+            from lakeloop.domain.prediction_table import table_name
+
+            catalog = open_catalog(settings)
+            if not catalog.table_exists(table_name(self.name)):
+                return 0
+            ids = catalog.load_table(table_name(self.name)).scan(selected_fields=("prediction_id",))
+            return int(ids.to_arrow()["prediction_id"].to_pylist().count(prediction_id))
 
     def variant(self, changed: Callable[[dict[str, Any]], None]) -> Path:
         """The same use case, declared differently."""

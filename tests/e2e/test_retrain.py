@@ -169,6 +169,12 @@ def test_no_secret_is_in_what_a_run_leaves(
         assert any(kind in place for place in places), kind
 
 
+def test_what_was_predicted_is_in_the_table_once(loop: Loop, second: Ended) -> None:
+    predicted = loop.predict()
+    when(lambda: loop.logged(predicted), 120, "the pod's log is shipped")
+    assert loop.logged(predicted) == 1
+
+
 def test_a_killed_driver_leaves_no_executor(second: Ended) -> None:
     for pod in pods_of(second.run_id, "ingest-batch"):
         name = str(pod["metadata"]["name"])
@@ -239,6 +245,7 @@ def test_a_bad_serving_image_is_told_and_what_serves_goes_on(loop: Loop, rejecte
 
 
 def test_a_rollback_brings_the_first_version_back(loop: Loop, rejected: Ended) -> None:
+    predicted = loop.predict()
     code, told, said = loop.command("rollback", str(loop.file), "--reason", "the test says so")
     assert code == 0, said
     assert (told["version"], told["previous_version"]) == ("1", "2")
@@ -248,3 +255,5 @@ def test_a_rollback_brings_the_first_version_back(loop: Loop, rejected: Ended) -
     last = loop.events()[-1]
     assert (last["kind"], last["reason"]) == ("rolled_back", "the test says so")
     assert state["watermark"]["snapshot_id"] == snapshot(loop, "rejected", -1), "a rollback consumes nothing"
+    when(lambda: loop.logged(predicted), 120, "what the old version's pod had answered is shipped as it ends")
+    assert loop.logged(predicted) == 1

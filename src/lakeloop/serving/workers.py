@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 READY_SECONDS = 120.0
@@ -102,7 +103,10 @@ def in_child(work: Callable[[], int]) -> int:
         code = 1
         try:
             code = work()
+        except Exception:  # noqa: BLE001 - what nobody caught is told by whoever ends: here, nobody else
+            traceback.print_exc()
         finally:
+            sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -38,17 +38,17 @@ def past_of(looking: pa.Table, columns: PastColumns, seen: pa.Table | None = Non
     if seen is not None:
         rows = pa.concat_tables([rows, seen.select(names)])
     rows = rows.combine_chunks()
-    parts = round(rows.num_rows / PART_ROWS)
-    if parts < 2:  # noqa: PLR2004 - one part is the whole
-        return _past_of(rows, count, columns, all_seen=seen is None)
+    parts = _parts(rows, columns, min(round(rows.num_rows / PART_ROWS), _MOST_PARTS))
 
     def part(places: Positions) -> tuple[Columns, Positions]:
         looks = int(np.searchsorted(places, count))
-        found = _past_of(rows.take(pa.array(places)), looks, columns, all_seen=seen is None)
-        return found, places[:looks]
+        found, order = _past_of(rows.take(pa.array(places)), looks, columns, all_seen=seen is None)
+        return found, places[order]
 
+    if len(parts) == 1:
+        return _in_place(*_past_of(rows, count, columns, all_seen=seen is None), count)
     with ThreadPoolExecutor(_THREADS) as pool:
-        done = list(pool.map(part, _parts(rows, columns, min(parts, _MOST_PARTS))))
+        done = list(pool.map(part, parts))
     whole = {f.name: pa.concat_arrays([found[f.name] for found, _ in done]) for f in columns.features}
     return _in_place(whole, np.concatenate([order for _, order in done]), count)
 
@@ -72,24 +72,27 @@ def with_past_at_once(
 
 def _parts(rows: pa.Table, columns: PastColumns, parts: int) -> list[Positions]:
     """Positions of rows, ascending, of whole entities; about as many in each part."""
+    if parts < 2:  # noqa: PLR2004 - one part is the whole
+        return [np.arange(rows.num_rows)]
     codes = entity_codes([rows.column(name) for name in columns.entity])
     numbers = ((codes.astype(np.uint64) * _GOLDEN >> np.uint64(32)) % np.uint64(parts)).astype(np.uint8)
     order, ends = np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers, minlength=parts))
     return np.split(order, ends[:-1])
 
 
-def _past_of(rows: pa.Table, count: int, columns: PastColumns, *, all_seen: bool) -> Columns:
-    """Of the first `count` rows, which look back at the others, or at each other."""
+def _past_of(
+    rows: pa.Table, count: int, columns: PastColumns, *, all_seen: bool
+) -> tuple[Columns, Positions]:
+    """Of the first `count` rows, which look back at the others, or at each other; and whose values these are."""
     placed = np.flatnonzero(placed_rows(rows, list(columns.entity)))
     split = int(np.searchsorted(placed, count))
     looks = placed[:split]
     if not len(looks):
-        return PastStream(columns).nothing(count)
+        return PastStream(columns).nothing(0), looks
     past = _past(rows, columns, placed if all_seen else placed[split:])
     entity = None if all_seen else past.entity_of(past.codes[looks])
     order = past.order if entity is None else looks[np.argsort(entity, kind="stable")]
-    found = past.computed(columns, order, None if entity is None else np.sort(entity, kind="stable"))
-    return _in_place(found, order, count)
+    return past.computed(columns, order, None if entity is None else np.sort(entity, kind="stable")), order
 
 
 def _in_place(found: Columns, order: Positions, count: int) -> Columns:

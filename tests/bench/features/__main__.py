@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import platform
 import statistics
 import sys
@@ -26,7 +27,7 @@ from lakeloop.domain.use_case import Window
 from lakeloop.generation.rows import Part, generate_rows
 from lakeloop.use_case_files import load_use_case
 from tests.bench.features import ways
-from tests.bench.measured import cores, memory_gib
+from tests.bench.measured import cores, cpu_seconds_of_tree, memory_gib
 
 IN_PROCESS: dict[str, Callable[[Path], pa.Table]] = {
     "pandas": ways.pandas_group_by_group,
@@ -164,15 +165,16 @@ def halves(folder: Path, rows: int) -> tuple[Path, Path]:
 def timed(way: Callable[[], Any], repeats: int) -> tuple[dict[str, float], Any]:
     """Median seconds, and what the last run gave.
 
-    Wall time, and the processor time of this process: that one tells the work where the machine is busy with others.
+    Wall time, and the processor time of this process and its children, Spark's included: that one tells the work where
+    the machine is busy with others.
     """
     seconds, cpu = list[float](), list[float]()
     for _ in range(repeats):
         gc.collect()
-        started, begun = time.perf_counter(), time.process_time()
+        started, begun = time.perf_counter(), cpu_seconds_of_tree(os.getpid())
         result = way()
         seconds.append(time.perf_counter() - started)
-        cpu.append(time.process_time() - begun)
+        cpu.append(cpu_seconds_of_tree(os.getpid()) - begun)
     found = {"seconds": round(statistics.median(seconds), 3), "cpu_seconds": round(statistics.median(cpu), 3)}
     print(found, file=sys.stderr, flush=True)
     return found, result

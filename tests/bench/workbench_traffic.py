@@ -160,16 +160,20 @@ def play(folder: Path, options: argparse.Namespace) -> int:
     """All of it."""
     (folder / "workbench").mkdir()
     bench, bench_end = _SPAWN.Pipe()
-    platform = _SPAWN.Process(target=workbench, args=(folder / "workbench", bench_end))
+    platform = _SPAWN.Process(target=workbench, args=(folder / "workbench", bench_end), daemon=True)
     platform.start()
     url, service, project, key, model_key = bench.recv()
-    sys.path.insert(0, str(client_package.installed(url)))
+    site = str(client_package.installed(url))
+    sys.path.insert(0, site)
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [site, os.environ.get("PYTHONPATH", "")]
+    )  # the gateway asks for keys
     where = Connection(url, project, service, folder / "workbench" / "project", key, model_key)
     redeploys = Redeploys(folder, where, options.replicas)
     bad = redeploys.bad()
     port = int(redeploys.roll_out(1, "good").rpartition(":")[2])
     calls, calls_end = _SPAWN.Pipe()
-    load = _SPAWN.Process(target=callers, args=(port, options.rate, calls_end))
+    load = _SPAWN.Process(target=callers, args=(port, options.rate, calls_end), daemon=True)
     load.start()
     started, outcomes = time.monotonic(), []
     for number in range(2, 2 + options.redeploys):

@@ -17,6 +17,7 @@ import httpx
 from lakeloop.domain.routes import Backend, order_of_attempts
 from lakeloop.serving.gateway.backends import ANSWER_SECONDS, Backends, who
 from lakeloop.serving.gateway.routes_source import RoutesSource
+from lakeloop.serving.structured_log import log
 
 MAX_BODY_BYTES = 16 * 2**20
 BACKEND_PATH = "/gateway/backends/"
@@ -127,6 +128,7 @@ class Gateway:
                 return await self._send(backend, scope, body, seconds)
             except _NOT_ANSWERED as error:
                 problem = f"version {backend.version} did not answer: {type(error).__name__}"
+                _log_failed(backend, scope, error)
             except httpx.TimeoutException:
                 if seconds == ANSWER_SECONDS:
                     return 504, _error(f"version {backend.version} did not answer in time"), []
@@ -173,6 +175,12 @@ async def _answer(send: Any, status: int, content: Any, headers: Headers) -> Non
     headers = [*headers, (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
+
+
+def _log_failed(backend: Backend, scope: dict[str, Any], error: Exception) -> None:
+    """Why is told of requests without a body only: an error's text may quote a caller's values."""
+    why = {"why": str(error)} if scope["method"] == "GET" else {}
+    log("backend did not answer", "error", version=backend.version, error=type(error).__name__, **why)
 
 
 def _error(text: str) -> dict[str, str]:

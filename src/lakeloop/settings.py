@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         default=2_000_000, description="Synthetic batches up to this size need no JVM."
     )
     engine: Engine = Field(
-        default="auto", description="Lands batches and computes features; auto: as the use case says."
+        default="auto", description="Lands and scores batches, computes features; auto: as the use case says."
     )
     local_engine_rows: int | None = Field(
         default=None,

@@ -10,11 +10,15 @@ import pytest
 
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.iceberg.row_log import IcebergRowLog
-from lakeloop.domain.batch_scoring import Scored, ScoringJob, scoring_range
+from lakeloop.adapters.spark.piece_scorer import SparkPieceScorer
+from lakeloop.bootstrap import piece_scorer
+from lakeloop.domain.batch_scoring import Scored, ScoringJob, rows_to_score, scoring_range
+from lakeloop.domain.engines import Engine
 from lakeloop.domain.errors import UserError
-from lakeloop.scoring import BatchScoring
+from lakeloop.scoring import BatchScoring, LocalPieceScorer
 from lakeloop.serving.model import ServedModel, load
 from lakeloop.settings import Settings
+from lakeloop.use_case_files import load_use_case
 from tests.fakes.models import model_folder
 
 TABLE = "bank.transactions"
@@ -139,3 +143,32 @@ def test_a_range_that_is_none_is_refused(bank: Bank) -> None:
         scoring_range(None, "bank.nothing", None, None)
     bank.score(bank.job())
     assert 3 not in bank.scores()
+
+
+@pytest.mark.parametrize(
+    ("rows", "engine", "master", "executors"),
+    [
+        (2_000_000, "auto", "local[*]", False),
+        (2_000_001, "auto", "local[*]", True),
+        (None, "auto", "local[*]", True),
+        (10, "auto", "k8s://https://api", True),
+        (10, "spark", "local[*]", True),
+        (10**9, "local", "k8s://https://api", False),
+    ],
+)
+def test_executors_score_what_is_much_or_on_a_cluster(
+    tmp_path: Path, rows: int | None, engine: Engine, master: str, executors: bool
+) -> None:
+    settings, told = Settings(home=tmp_path, engine=engine, spark_master=master), list[str]()
+    scorer = piece_scorer(settings, load_use_case("card_fraud"), rows, told.append)
+    assert isinstance(scorer, SparkPieceScorer if executors else LocalPieceScorer)
+    assert told[0].startswith("scores: by Spark" if executors else "scores: in this process")
+
+
+def test_how_many_rows_there_are_to_score_is_known_before(bank: Bank) -> None:
+    first = bank.land(0, 10)
+    last = bank.land(10, 5)
+    state = bank.lake.table_state(TABLE)
+    assert state is not None
+    assert (rows_to_score(state, None, last), rows_to_score(state, None, first)) == (15, 10)
+    assert rows_to_score(state, first, last) == 5

@@ -250,7 +250,7 @@ class UseCase(Frozen):
     features: tuple[FeatureSpec, ...] = Field(min_length=1)
     engine: Engine = Field(
         default="auto",
-        description="Lands batches and computes features: auto chooses by the number of rows; the result is the same.",
+        description="Lands and scores batches, computes features: auto chooses by their rows; the result is the same.",
     )
     train: Train = Train()
     gate: Gate = Gate()

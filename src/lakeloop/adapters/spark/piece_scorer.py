@@ -92,13 +92,12 @@ class _Work:
     scoring: Callable[[pa.Table, str], pa.Table]
 
     def __call__(self, piece: Piece) -> tuple[str, list[Any], int]:
+        import pyarrow as pa
+
         identity, read = piece
-        files, rows = list[Any](), 0
-        for batch in read():
-            if batch.num_rows:
-                files += self.place.written(self.scoring(_table(batch), identity))
-                rows += batch.num_rows
-        return identity, files, rows
+        scored = [self.scoring(_table(batch), identity) for batch in read() if batch.num_rows]
+        rows = sum(table.num_rows for table in scored)
+        return identity, self.place.written(pa.concat_tables(scored)) if rows else [], rows
 
 
 def _table(batch: pa.RecordBatch) -> pa.Table:

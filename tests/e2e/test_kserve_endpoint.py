@@ -17,7 +17,7 @@ from lakeloop.settings import Settings
 from tests.e2e.endpoint_place import EndpointPlace, endpoint_place, wait_for
 from tests.fakes.models import ROWS, candidate, model_folder
 
-pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 ENDPOINT = "card-fraud"
 RATE, SECONDS = 50, 420
 ONE_POD = ModelPods(cpu="25m")

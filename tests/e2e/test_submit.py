@@ -31,8 +31,8 @@ from tests.e2e import kfp_place
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.e2e_long,
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.usefixtures("golden_image"),
 ]
 

@@ -1,7 +1,7 @@
 """`make bench-serving`: requests a second, latency, memory and cold start of four servers of one booster.
 
-Same rows, machine and cores, one after another; the load generator (wrk) runs beside them. lakeloop gets raw rows and
-computes their features, and writes its prediction log; the peers get ready features.
+Same rows, machine and cores; all run, and are loaded in turn, one at a time; the load generator (wrk) runs beside them.
+lakeloop gets raw rows, computes their features and writes its prediction log; the peers get ready features.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from tests.bench.measured import cores
 from tests.bench.serving import servers
-from tests.bench.serving.measuring import Loaded, ServerFigures, measure
+from tests.bench.serving.measuring import ROUNDS, Loaded, ServerFigures, measure
 from tests.bench.serving.model import BenchModel, make
 
 BARE_CALLS = 5_000
@@ -40,10 +40,8 @@ def main() -> int:
         compared = [servers.lakeloop(given.workers), servers.lakeloop(given.workers, objects=True)]
         compared += [servers.lakeloop(given.workers, log=how) for how in given.logs]
         compared += [PEERS[name](given.workers) for name in given.peers]
-        figures = []
-        for number, server in enumerate(compared):
-            console.print(f"{server.name} ...")
-            figures.append(measure(server, model, Path(folder) / str(number), given.seconds))
+        console.print(", ".join(server.name for server in compared), "...")
+        figures = measure(compared, model, Path(folder), given.seconds)
         bare = bare_p99_ms(model)
     console.print(_loads(figures))
     console.print(_starts(figures))
@@ -51,7 +49,7 @@ def main() -> int:
         console.print(line)
     console.print(
         f"{datetime.now(UTC):%Y-%m-%d}, {cores()} cores, Python {platform.python_version()}, "
-        f"{given.workers} worker(s) each, {given.seconds} s a load"
+        f"{given.workers} worker(s) each, {ROUNDS} times {given.seconds} s a load"
     )
     return 0
 
@@ -59,7 +57,7 @@ def main() -> int:
 def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.serving", description=__doc__)
     parser.add_argument(
-        "--seconds", type=int, default=5, choices=range(1, 61), metavar="1-60", help="each load"
+        "--seconds", type=int, default=2, choices=range(1, 61), metavar="1-60", help="each load"
     )
     parser.add_argument(
         "--workers", type=int, default=1, choices=range(1, 9), metavar="1-8", help="processes each"

@@ -1,17 +1,19 @@
-"""One server under load: started, checked, loaded with wrk, ended."""
+"""Servers under load: started, checked, loaded with wrk in turn, ended."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -22,6 +24,7 @@ from tests.bench.serving.servers import Server
 
 SIZES = (1, 100)
 CONNECTIONS = (1, 16, 64)
+ROUNDS = 3
 START_SECONDS = 120.0
 TOLERANCE = 1e-6
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
@@ -50,35 +53,68 @@ class ServerFigures:
     loads: list[Loaded]
 
 
-def measure(server: Server, model: BenchModel, folder: Path, seconds: int) -> ServerFigures:
-    """Start it, compare its scores with the booster's, load it.
+@dataclass
+class _Started:
+    """A server that runs, and what was found of it."""
+
+    server: Server
+    pid: int
+    url: str
+    cold_start_seconds: float
+    bodies: dict[int, Path]
+    loads: dict[tuple[int, int], list[Loaded]] = field(default_factory=dict)
+
+
+def measure(servers: Sequence[Server], model: BenchModel, folder: Path, seconds: int) -> list[ServerFigures]:
+    """Start them all, compare their scores with the booster's; then each load for one after the other, several times.
+
+    So that what else the machine does is in all of them alike. Of each load the medians.
 
     Raises:
-        RuntimeError: it does not start, answers something else, or fails under load.
+        RuntimeError: a server does not start, answers something else, or fails under load.
     """
+    with contextlib.ExitStack() as running:
+        started = [_start(running, s, model, folder / str(n)) for n, s in enumerate(servers)]
+        for rows in SIZES:
+            for one in started:
+                _load(one, rows, 16, 2)  # warm
+            for count, _, one in itertools.product(CONNECTIONS, range(ROUNDS), started):
+                one.loads.setdefault((rows, count), []).append(_load(one, rows, count, seconds))
+        return [_figures(one) for one in started]
+
+
+def _start(running: contextlib.ExitStack, server: Server, model: BenchModel, folder: Path) -> _Started:
     folder.mkdir(parents=True)
     port = _free_port()
     command = server.command(model, folder, port)
     url = f"http://127.0.0.1:{port}{server.path}"
-    with _running(command, folder, server.environment):
-        started = time.monotonic()
-        _first_answer(server, model, url)
-        cold = time.monotonic() - started
-        loads = []
-        for rows in SIZES:
-            body = folder / f"body-{rows}.json"
-            body.write_text(json.dumps(server.body(model, slice(0, rows))), encoding="utf-8")
-            _load(url, body, 16, 2, rows)  # warm
-            loads += [_load(url, body, count, seconds, rows) for count in CONNECTIONS]
-        memory = memory_bytes_of_tree(_PROCESSES[0]) / 2**20
-    return ServerFigures(server.name, cold, memory, loads)
+    pid = running.enter_context(_running(command, folder, server.environment))
+    begun = time.monotonic()
+    _first_answer(server, model, url)
+    cold = time.monotonic() - begun
+    bodies = {rows: folder / f"body-{rows}.json" for rows in SIZES}
+    for rows, body in bodies.items():
+        body.write_text(json.dumps(server.body(model, slice(0, rows))), encoding="utf-8")
+    return _Started(server, pid, url, cold, bodies)
 
 
-_PROCESSES: list[int] = []
+def _figures(one: _Started) -> ServerFigures:
+    memory = memory_bytes_of_tree(one.pid) / 2**20
+    return ServerFigures(
+        one.server.name, one.cold_start_seconds, memory, [_medians(x) for x in one.loads.values()]
+    )
+
+
+def _medians(rounds: list[Loaded]) -> Loaded:
+    def median(name: str) -> float:
+        return statistics.median(getattr(load, name) for load in rounds)
+
+    figures = {name: median(name) for name in ("requests_per_second", "p50_ms", "p99_ms", "cpu_ms")}
+    return replace(rounds[0], **figures, failed=sum(load.failed for load in rounds))
 
 
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[None]:
+def _running(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[int]:
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -88,9 +124,8 @@ def _running(command: list[str], folder: Path, environment: dict[str, str]) -> I
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        _PROCESSES[:] = [process.pid]
         try:
-            yield
+            yield process.pid
         except Exception:
             print((folder / "server.log").read_text(errors="replace")[-3000:])
             raise
@@ -123,7 +158,8 @@ def _first_answer(server: Server, model: BenchModel, url: str) -> None:
         raise RuntimeError(f"{server.name} answers other scores: {worst} off")
 
 
-def _load(url: str, body: Path, connections: int, seconds: int, rows: int) -> Loaded:
+def _load(one: _Started, rows: int, connections: int, seconds: int) -> Loaded:
+    body, url = one.bodies[rows], one.url
     script = body.with_suffix(".lua")
     script.write_text(
         f'local f = io.open("{body}")\nwrk.method = "POST"\nwrk.body = f:read("*a")\n'
@@ -142,9 +178,9 @@ def _load(url: str, body: Path, connections: int, seconds: int, rows: int) -> Lo
         str(script),
         url,
     ]
-    before = cpu_seconds_of_tree(_PROCESSES[0])
+    before = cpu_seconds_of_tree(one.pid)
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
-    cpu_seconds = cpu_seconds_of_tree(_PROCESSES[0]) - before
+    cpu_seconds = cpu_seconds_of_tree(one.pid) - before
     failed = sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", told))
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", told)
     failed += sum(map(int, errors.groups())) if errors else 0

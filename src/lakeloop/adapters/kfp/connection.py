@@ -78,17 +78,29 @@ def _read_token(configuration: Configuration, path: str) -> None:
 
 
 def _through_kubernetes(configuration: Configuration, settings: Settings) -> None:
-    from kubernetes import config
+    from kubernetes import client, config
 
+    # Of its own: where a token is refreshed, the Kubernetes client writes the host anew, too.
+    kubernetes = client.Configuration()
     try:
-        config.load_kube_config(client_configuration=configuration)
+        config.load_kube_config(client_configuration=kubernetes)
     except (config.ConfigException, OSError, TypeError) as error:
         raise UserError(
             f"no way to Kubeflow Pipelines: no LAKELOOP_KFP_HOST, and no kube context ({error})",
             fix="set LAKELOOP_KFP_HOST to the API's URL, or KUBECONFIG to the cluster's file",
         ) from error
+    for name in ("ssl_ca_cert", "cert_file", "key_file", "verify_ssl"):
+        setattr(configuration, name, getattr(kubernetes, name))
     proxy = f"/api/v1/namespaces/{settings.kfp_namespace}/services/ml-pipeline:8888/proxy"
-    configuration.host = configuration.host.rstrip("/") + proxy
+    configuration.host = kubernetes.host.rstrip("/") + proxy
+
+    def refresh(refreshed: Configuration) -> None:
+        if kubernetes.refresh_api_key_hook is not None:
+            kubernetes.refresh_api_key_hook(kubernetes)
+        refreshed.api_key.update(kubernetes.api_key)
+
+    configuration.refresh_api_key_hook = refresh
+    refresh(configuration)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 from lakeloop.domain.routes import Backend, Routes
 from lakeloop.serving.gateway import app
 from lakeloop.serving.gateway.routes_file import RoutesFile
+from lakeloop.serving.workbench_gateway import backends as workbench_backends
 from lakeloop.serving.workbench_gateway.backends import WorkbenchBackends
 
 BODY = b'{"rows": [{"amount": 1}]}'
@@ -46,6 +47,8 @@ class Service:
                 version = self.models.get(request["accessKey"])
                 if version == "hangs":
                     await asyncio.sleep(30)
+                if version == "slow":
+                    await asyncio.sleep(0.15)
                 writer.write(_answer(version))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -140,5 +143,21 @@ def test_a_version_that_hangs_costs_no_request_while_another_runs(
             answers = await asyncio.gather(*(client.post("/predict", content=BODY) for _ in range(10)))
         assert [(a.status_code, a.json()["model_version"]) for a in answers] == [(200, "1")] * 10
         assert backends.counts(f"{url}#green")["failed"] > 0
+
+    service.run(test)
+
+
+def test_a_queue_before_busy_replicas_is_waited_for_as_long_as_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workbench_backends, "CONNECTIONS", 1)
+    monkeypatch.setattr(workbench_backends, "CONNECT_SECONDS", 0.1)
+    service = Service(key="slow")
+
+    async def test(url: str) -> None:
+        backends = WorkbenchBackends(lambda _: "key", "model key")
+        one = (f"{url}#blue", "POST", b"/predict", [], BODY, 10.0)
+        answers = await asyncio.gather(*(backends.send(*one) for _ in range(5)))
+        assert [status for status, _, _ in answers] == [200] * 5
 
     service.run(test)

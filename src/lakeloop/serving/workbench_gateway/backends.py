@@ -153,10 +153,13 @@ class WorkbenchBackends:
             headers = {"content-type": "application/json", "authorization": f"Bearer {self._model_key}"}
             self._session = aiohttp.ClientSession(connector=connections, headers=headers)
         body = orjson.dumps({"accessKey": key, "request": request_of(data, proof=proof)})
-        limit = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS)
+        # Not `connect`: that counts the wait for one of the connections too, long where replicas are busy.
+        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         try:
             async with self._session.post(service, data=body, timeout=limit) as answer:
                 return answer.status, await answer.read()
+        except aiohttp.ConnectionTimeoutError as error:
+            raise httpx.ConnectTimeout(f"no connection in {CONNECT_SECONDS:g} s") from error
         except TimeoutError as error:
             raise httpx.ReadTimeout(f"no answer in {seconds:g} s") from error
         except aiohttp.ClientError as error:

@@ -21,6 +21,7 @@ def main() -> None:
         code = subprocess.run([down], timeout=DOWN_TIMEOUT_SECONDS, check=False).returncode
         if code:
             raise LakeloopError(f"exit code {code}", where=str(down), fix="see the lines above")
+        print(f"no kind cluster {cluster}")
         return
     programs = programs_of(cluster)
     if cluster in programs.call("kind", "get", "clusters").split():

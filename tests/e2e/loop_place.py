@@ -183,6 +183,12 @@ def log_of(pod_name: str) -> str:
     return kubectl("-n", _STEPS, "logs", pod_name, "-c", "main", check=False)
 
 
+def at_work(run_id: str, step: str = "ingest-batch", words: str = "write, audit, publish") -> str:
+    """The step's pod, once it has told so much."""
+    names = [str(p["metadata"]["name"]) for p in pods_of(run_id, step)]
+    return next((name for name in names if words in log_of(name)), "")
+
+
 def when(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     """The first true answer; polled."""
     deadline = time.monotonic() + seconds

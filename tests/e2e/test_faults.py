@@ -2,7 +2,7 @@
 
 One history of one use case, a fault a run, in this order: the catalog's database is killed while a commit of the first
 ingest waits in it; the object store refuses for half a minute while the second batch is landed, and the token of who
-follows that run expires; the node is drained in the middle of the third training.
+follows that run expires.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.loop_place import Ended, Loop, log_of, loop_place, pods_of, when
+from tests.e2e.loop_place import Ended, Loop, at_work, loop_place, when
 from tests.e2e.spark_place import kubectl
 
 pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.timeout(1800)]
@@ -51,12 +51,6 @@ def reached(loop: Loop) -> None:
     when(
         lambda: loop.command("status", str(loop.file))[0] == 0, 180, "every store is reached from here again"
     )
-
-
-def at_work(run_id: str, step: str = "ingest-batch", words: str = "write, audit, publish") -> str:
-    """The step's pod, once it has told so much."""
-    names = [str(p["metadata"]["name"]) for p in pods_of(run_id, step)]
-    return next((name for name in names if words in log_of(name)), "")
 
 
 def sql(statement: str) -> str:
@@ -135,27 +129,6 @@ def token_that_expires(kubeconfig: Path) -> Iterator[Any]:
         kubectl(*at, "delete", "secret", name, "--ignore-not-found")
 
 
-@pytest.fixture(scope="module")
-def drained(loop: Loop, store_refused: Ended) -> Ended:
-    """As `kubectl drain` does it: no new pod comes to the node, and the training's pod is evicted from it."""
-
-    def longer(document: dict[str, Any]) -> None:
-        document["train"].update(rounds=6000, early_stopping_rounds=6000)
-        document["train"]["params"].update(learning_rate=0.002, max_depth=8)
-
-    code, told, said = loop.command("submit", str(loop.variant(longer)), "--detach")
-    assert code == 0, said
-    run_id = str(told["run_id"])
-    trains = when(lambda: at_work(run_id, "train-model", "round"), 600, "the training is under way")
-    node = kubectl("-n", "kubeflow", "get", "pod", trains, "-o", "jsonpath={.spec.nodeName}")
-    chosen = (f"--pod-selector=pipeline/runid={run_id}", "--timeout=120s")
-    try:
-        kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", *chosen)
-    finally:
-        kubectl("uncordon", node)
-    return loop.follow(run_id)
-
-
 def once(loop: Loop, ended: Ended, batches: int) -> None:
     """What every one of these runs must have left."""
     assert ended.exit_code == 0, ended.said
@@ -177,12 +150,3 @@ def test_the_store_may_refuse_for_half_a_minute_and_the_followers_token_may_expi
     loop: Loop, store_refused: Ended
 ) -> None:
     once(loop, store_refused, 2)
-
-
-def test_a_node_may_be_drained_in_mid_training(loop: Loop, drained: Ended, mlflow_url: str) -> None:
-    once(loop, drained, 3)
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(mlflow_url)
-    run = client.get_run(drained.told["training"]["mlflow_run_id"])
-    assert len(client.search_runs([run.info.experiment_id], "attributes.status = 'FINISHED'")) == 3

@@ -156,6 +156,16 @@ def test_a_failure_names_the_step_its_error_line_and_the_command_for_more() -> N
     assert exit_code(followed, {}) == 2
 
 
+def test_a_step_whose_pod_was_taken_away_says_what_to_do() -> None:
+    looks = [look("running", ("train-model", "running")), look("failed", ("train-model", "failed"))]
+    followed = follow(following(Service(looks, {}), [].append), "r1")
+    ((step, told),) = failures(followed, {})
+    assert step == "train-model"
+    assert "drained with its node" in told
+    assert "submit again with --no-batch" in told
+    assert exit_code(followed, {}) == 1
+
+
 def test_another_attempt_and_a_pod_that_waits_are_told() -> None:
     logs = [
         StepLog(attempt=1, lines=(), problem="ImagePullBackOff: no such image"),

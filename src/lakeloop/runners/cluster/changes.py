@@ -19,6 +19,11 @@ from lakeloop.runners.process.events import (
 )
 
 LOG_LINES = 20
+POD_IS_GONE = (
+    "its pod is gone or cannot be read, and nobody says why: drained with its node, evicted, or deleted; what it had"
+    " done stands: submit again with --no-batch goes on from there"
+)
+"""Kubeflow Pipelines tells nothing of a pod that was taken away, and does not try the step again."""
 NEVER_STARTED = frozenset({"skipped", "not_run"})
 
 
@@ -78,7 +83,7 @@ def _failure(task: RemoteTask, log: StepLog | None, logs: str) -> TaskFailed:
 
 def failure_text(task: RemoteTask, log: StepLog | None) -> str:
     """The step's own error line; else what the pod, then the service says."""
-    return (log.error if log else "") or task.error or "no reason given"
+    return (log.error if log else "") or task.error or POD_IS_GONE
 
 
 def log_events(task: RemoteTask, before: Seen, log: StepLog) -> list[Event]:

@@ -10,8 +10,8 @@ PYTHON ?= python3
 USE_CASE ?= card_fraud
 ARGS ?=
 PYTEST_ARGS ?=
-# Test processes at once; each may start a JVM of about 1 GB.
-WORKERS ?= 2
+# Test processes at once, one more than cores since they wait much; each may start a JVM of about 1 GB.
+WORKERS ?= 3
 
 BIN := .venv/bin
 UV := .tools/bin/uv

@@ -27,7 +27,7 @@ import sys
 if "lakeloop.serving.predictor" in sys.orig_argv:
     from lakeloop.serving.model import ServedModel
     right = ServedModel.matrix
-    ServedModel.matrix = lambda self, rows: right(self, rows)[:, ::-1].copy()
+    ServedModel.matrix = lambda self, rows, **how: right(self, rows, **how)[:, ::-1].copy()
 """
 CRASH = """
 import sys

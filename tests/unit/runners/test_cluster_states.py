@@ -166,6 +166,18 @@ def test_a_step_whose_pod_was_taken_away_says_what_to_do() -> None:
     assert exit_code(followed, {}) == 1
 
 
+def test_a_runs_end_is_told_before_its_last_steps_and_that_is_waited_for() -> None:
+    late = [look("running", ("say", "running")), look("succeeded", ("say", "running"))]
+    out = io.StringIO()
+    followed = follow(
+        following(Service([*late, look("succeeded", ("say", "succeeded"))], {}), PlainListener(out)), "r1"
+    )
+    assert states(followed.run) == [("say", "succeeded")]
+    assert "done     say  4.0 s" in out.getvalue()
+    stuck = follow(following(Service([*late, *late[1:] * 20], {}), [].append), "r1")
+    assert states(stuck.run) == [("say", "running")]
+
+
 def test_another_attempt_and_a_pod_that_waits_are_told() -> None:
     logs = [
         StepLog(attempt=1, lines=(), problem="ImagePullBackOff: no such image"),

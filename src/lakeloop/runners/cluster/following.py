@@ -22,6 +22,8 @@ from lakeloop.runners.cluster.changes import (
 from lakeloop.runners.process.events import LEFT, Listener, RunFinished, RunStarted
 
 FIRST_PAUSE_SECONDS = 1.0
+SETTLE_SECONDS = 15.0
+"""For so long at most: Kubeflow Pipelines tells a run's end a moment before its last step's."""
 
 
 def _pause(seconds: float) -> None:
@@ -93,8 +95,10 @@ def _to_its_end(following: Following, run: RemoteRun, until: float) -> Followed:
     while True:
         seen = _tell(following, run, seen, logs)
         if run.ended:
-            return Followed(run, logs)
-        if following.clock() > until:
+            until = min(until, following.clock() + SETTLE_SECONDS)
+            if _settled(run) or following.clock() >= until:
+                return Followed(run, logs)
+        elif following.clock() > until:
             raise LakeloopError(
                 f"the run goes on after {following.limit_seconds:,.0f} s; it is followed no longer",
                 where=f"run {run.run_id}",
@@ -102,6 +106,10 @@ def _to_its_end(following: Following, run: RemoteRun, until: float) -> Followed:
             )
         following.pause(following.poll_seconds)
         run = _look(following, run.run_id)
+
+
+def _settled(run: RemoteRun) -> bool:
+    return run.state == "cancelled" or not any(running(run))
 
 
 def _tell(

@@ -10,7 +10,7 @@ PYTHON ?= python3
 USE_CASE ?= card_fraud
 ARGS ?=
 PYTEST_ARGS ?=
-# Test processes at once, one more than cores since they wait much; each may start a JVM of about 1 GB.
+# Test processes at once: three for two cores, since they wait much; each may start a JVM of about 1 GB.
 WORKERS ?= 3
 
 BIN := .venv/bin

@@ -237,11 +237,10 @@ def piece_scorer(
     from lakeloop.scoring import LocalPieceScorer
 
     most = settings.local_engine_rows
-    most = (
-        ROWS_WHERE_MEMORY_IS_UNKNOWN if most is None else most
-    )  # files are scored one by one: any number fits
+    if most is None:  # any number fits, as files are scored one by one
+        most = ROWS_WHERE_MEMORY_IS_UNKNOWN
     choice = choose_engine(use_case.engine, settings.engine, settings.spark_master, rows, most)
-    tell(f"scores: {'by Spark' if choice.engine == 'spark' else 'in this process'}: {choice.reason}")
+    tell(f"scores: {choice.told}")
     log = IcebergRowLog(settings)
     if choice.engine == "local":
         return LocalPieceScorer(log)

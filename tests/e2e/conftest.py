@@ -25,6 +25,7 @@ from scripts.cluster.bring_up import command, programs_of
 from scripts.cluster.loading import load
 from scripts.cluster.programs import Programs
 from tests.e2e.cluster import PLATFORM, STEPS, Cluster
+from tests.e2e.loop_place import Loop, loop_place
 
 ROOT = Path(__file__).parents[2]
 UP_SECONDS, DOWN_SECONDS = 2400, 600
@@ -104,6 +105,13 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def loop(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    """A use case of a module's own, whose tests look at one history."""
+    with loop_place(tmp_path_factory.mktemp("loop")) as loop:
+        yield loop
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,22 @@ def endpoint_place(folder: Path) -> Iterator[EndpointPlace]:
             kubectl("delete", "namespace", namespace, "--wait=false", check=False)
 
 
+def store_client(url: str, keys: Mapping[str, str]) -> Any:
+    """boto3's, of the cluster's S3 store."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
 @contextlib.contextmanager
 def object_store() -> Iterator[tuple[str, dict[str, str]]]:
     """The cluster's S3 store on the loopback interface, and its keys, with the tests' bucket in it."""
-    import boto3
-
     secret = yaml.safe_load(kubectl("-n", STORE_NAMESPACE, "get", "secret", STORE_SECRET, "-o", "yaml"))[
         "data"
     ]
@@ -100,13 +111,7 @@ def object_store() -> Iterator[tuple[str, dict[str, str]]]:
     }
     with forwarded(STORE_NAMESPACE, f"svc/{STORE_SERVICE}", 9000) as port:
         url = f"http://127.0.0.1:{port}"
-        store = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-        )
+        store = store_client(url, keys)
         with contextlib.suppress(
             store.exceptions.BucketAlreadyOwnedByYou, store.exceptions.BucketAlreadyExists
         ):

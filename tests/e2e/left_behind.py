@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.endpoint_place import object_store
+from tests.e2e.endpoint_place import object_store, store_client
 from tests.e2e.spark_place import kubectl
 
 SECRETS = (("lakeloop", "postgres"), ("lakeloop", "valkey"), ("lakeloop", "lakeloop-credentials"))
@@ -39,16 +39,8 @@ def of_a_run(run_id: str) -> Found:
 
 def of_the_store(marks: tuple[str, ...]) -> Found:
     """Objects of both buckets whose key holds one of the marks, e.g. a run id."""
-    import boto3
-
-    with object_store() as (url, keys):
-        store = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-        )
+    with object_store() as place:
+        store = store_client(*place)
         for bucket in ("lakeloop", "mlpipeline"):
             for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket):
                 for one in page.get("Contents", []):

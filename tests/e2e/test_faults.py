@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.loop_place import Ended, Loop, at_work, loop_place, when
+from tests.e2e.loop_place import Ended, Loop, at_work, when
 from tests.e2e.spark_place import kubectl
 
 pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.timeout(1800)]
@@ -26,12 +26,6 @@ ROWS = 10_000
 REFUSES_SECONDS = 30
 BLOCK = "BEGIN; LOCK TABLE iceberg_tables IN EXCLUSIVE MODE; SELECT pg_sleep(300);"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'iceberg' AND wait_event_type = 'Lock'"
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    with loop_place(tmp_path_factory.mktemp("loop")) as loop:
-        yield loop
 
 
 @pytest.fixture(scope="module")

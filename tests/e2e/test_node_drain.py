@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.loop_place import Ended, Loop, at_work, loop_place, when
+from tests.e2e.loop_place import Ended, Loop, at_work, when
 from tests.e2e.spark_place import kubectl
 
 pytestmark = [pytest.mark.e2e, pytest.mark.e2e_long, pytest.mark.timeout(1800)]
 ROWS = 10_000
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    with loop_place(tmp_path_factory.mktemp("loop")) as loop:
-        yield loop
 
 
 @pytest.fixture(scope="module")

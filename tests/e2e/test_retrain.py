@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.left_behind import of_a_run, of_mlflow, of_the_store, told_secrets
-from tests.e2e.loop_place import Ended, Loop, executors_of, log_of, loop_place, pods_of, when
+from tests.e2e.loop_place import Ended, Loop, executors_of, log_of, pods_of, when
 from tests.e2e.spark_place import kubectl
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -39,12 +38,6 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     if sys.argv[1] in open(f"/proc/{pid}/cmdline").read().split(chr(0))[:3]:
         os.kill(int(pid), signal.SIGKILL)
 """
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    with loop_place(tmp_path_factory.mktemp("loop")) as loop:
-        yield loop
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,11 @@ class EngineChoice(Frozen):
     engine: Literal["spark", "local"]
     reason: str
 
+    @property
+    def told(self) -> str:
+        """Where, and why."""
+        return f"{'in this process' if self.engine == 'local' else 'by Spark'}: {self.reason}"
+
 
 def rows_in_memory(available_bytes: int | None, columns: int) -> int:
     """So many rows fit into a third of the free memory.

@@ -90,9 +90,11 @@ def _past_of(
     if not len(looks):
         return PastStream(columns).nothing(0), looks
     past = _past(rows, columns, placed if all_seen else placed[split:])
-    entity = None if all_seen else past.entity_of(past.codes[looks])
-    order = past.order if entity is None else looks[np.argsort(entity, kind="stable")]
-    return past.computed(columns, order, None if entity is None else np.sort(entity, kind="stable")), order
+    if all_seen:
+        return past.computed(columns, past.order, None), past.order
+    entity = past.entity_of(past.codes[looks])
+    by = np.argsort(entity, kind="stable")
+    return past.computed(columns, looks[by], entity[by]), looks[by]
 
 
 def _in_place(found: Columns, order: Positions, count: int) -> Columns:

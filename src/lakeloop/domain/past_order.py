@@ -9,18 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeloop.domain.dialects import MICROSECONDS_A_DAY
-from lakeloop.domain.past_columns import AT, PastColumns
+from lakeloop.domain.past_columns import PastColumns
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
 _LARGEST_SPAN = 2**31
-
-
-def order_of(rows: pa.Table, columns: PastColumns) -> Positions:
-    """The order in which `PastStream` wants rows of any order, as their positions."""
-    times = rows.column(AT).fill_null(np.iinfo(np.int64).min).to_numpy()
-    codes = entity_codes([rows.column(name) for name in columns.entity])
-    return ordered(rows, columns, codes, times, np.arange(rows.num_rows))
 
 
 def ordered(

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import hypothesis.strategies as st
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -13,9 +14,9 @@ from hypothesis import given, settings
 from lakeloop.domain.dialects import DUCKDB, MICROSECONDS_A_DAY
 from lakeloop.domain.feature_table import feature_table
 from lakeloop.domain.past import PastStream
-from lakeloop.domain.past_columns import BOTH, LOOKS, ROLE, SEEN, PastColumns
+from lakeloop.domain.past_columns import AT, BOTH, LOOKS, ROLE, SEEN, PastColumns
 from lakeloop.domain.past_in_memory import PART_ROWS, PIECE_ROWS, past_of
-from lakeloop.domain.past_order import order_of
+from lakeloop.domain.past_order import Positions, entity_codes, ordered
 from lakeloop.domain.use_case import UseCase
 
 Row = dict[str, Any]
@@ -106,13 +107,20 @@ def table(rows: list[Row], names: PastColumns) -> pa.Table:
     )
 
 
+def order_of(rows: pa.Table, names: PastColumns) -> Positions:
+    """The order in which `PastStream` wants the rows, as their positions."""
+    times = rows.column(AT).fill_null(np.iinfo(np.int64).min).to_numpy()
+    codes = entity_codes([rows.column(name) for name in names.entity])
+    return ordered(rows, names, codes, times, np.arange(rows.num_rows))
+
+
 def computed(rows: list[Row], step: int | None = None) -> dict[int, Row]:
     """Features by id of the rows that look back; fed in pieces of `step` rows."""
     names = columns()
     given_rows, stream, found = table(rows, names), PastStream(names), dict[int, Row]()
-    ordered = given_rows.take(order_of(given_rows, names)).combine_chunks()
-    for start in range(0, ordered.num_rows, step or max(ordered.num_rows, 1)):
-        piece = ordered.slice(start, step or ordered.num_rows).to_batches()[0]
+    in_order = given_rows.take(order_of(given_rows, names)).combine_chunks()
+    for start in range(0, in_order.num_rows, step or max(in_order.num_rows, 1)):
+        piece = in_order.slice(start, step or in_order.num_rows).to_batches()[0]
         values = {name: column.to_pylist() for name, column in stream.feed(piece).items()}
         roles = zip(piece.column("_past_key_0").to_pylist(), piece.column(ROLE).to_pylist(), strict=True)
         for place, identity in enumerate(i for i, role in roles if role & LOOKS):

@@ -49,7 +49,7 @@ class ChosenFeatureBuilder(RangeBuilder):
         state = self._lake.table_state(missing[-1].table)
         rows = None if state is None else rows_to_read(state, plan, table, missing)
         choice = _choice(self._settings, use_case, rows, 0 if state is None else len(state.columns))
-        self._tell(f"features: {_told(choice)}")
+        self._tell(f"features: {choice.told}")
         self.by_spark = choice.engine == "spark"
         if choice.engine == "spark":
             return self._spark().append_ranges(use_case, plan, table, missing)
@@ -94,7 +94,7 @@ class ChosenBatchPublisher:
         if batch.batch_id is None or not batch.files:
             return self._local().publish(use_case, batch, attempt)
         choice = _choice(self._settings, use_case, self._rows_of(batch), _batch_columns(use_case))
-        self._tell(f"batch: {_told(choice)}")
+        self._tell(f"batch: {choice.told}")
         if choice.engine == "spark":
             return self._spark().publish(use_case, batch, attempt)
         try:
@@ -116,13 +116,8 @@ def _choice(settings: Settings, use_case: UseCase, rows: int | None, columns: in
 def _batch_columns(use_case: UseCase) -> int:
     """About how many columns a batch has: those that are declared; its files are not opened for it."""
     table = use_case.table
-    return max(len(table.columns), len(use_case.features)) + len(table.key) + len(("event time", "label"))
+    return max(len(table.columns), len(use_case.features)) + len(table.key) + 2  # event time, label
 
 
 def _only_local(settings: Settings, use_case: UseCase) -> bool:
     return "local" in {settings.engine, use_case.engine}
-
-
-def _told(choice: EngineChoice) -> str:
-    where = "in this process" if choice.engine == "local" else "by Spark"
-    return f"{where}: {choice.reason}"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from lakeloop.adapters.kserve import names
 from lakeloop.adapters.kserve.pods import CONTAINER_SECURITY, Object
+from lakeloop.mounts import DEFAULT_MOUNTS
 
 FOLDER = "/prediction-log"
-_SETTINGS, _CREDENTIALS = "/etc/lakeloop/settings", "/etc/lakeloop/credentials"
+_SETTINGS, _CREDENTIALS = DEFAULT_MOUNTS
 _EVERY_SECONDS = 30
 
 

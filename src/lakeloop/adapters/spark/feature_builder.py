@@ -130,7 +130,9 @@ class _Ranges(RangeAppends):
         return rows_at(self._spark, self._settings, range_.table, range_.to_snapshot_id)
 
     def _rows_at_most(self, range_: SnapshotRange) -> int | None:
-        """Of the range and what its rows look back at."""
+        """Of the range and what its rows look back at; not asked where nothing looks back."""
+        if not self._table.past:
+            return None
         state = self._lake.table_state(range_.table)
         known = None if state is None else rows_to_read(state, self._plan, self._table, [range_])
         added = self._plan.added_rows if range_.from_snapshot_id is not None else 0

@@ -48,16 +48,15 @@ _CLUSTER, _UNREACHED = _reach()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Ready, with images of today's code; or the session's tests fail with the reason."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
     made = not _answers(_CLUSTER)
     if made and (why := unavailable()):
         pytest.skip(why)
     if made or os.environ.get("AS_IT_IS") != "1" or _CLUSTER.unready():
-        code = _run("kind_up", UP_SECONDS)
-        if code and not made and os.environ.get("LAKELOOP_E2E_AFRESH") == "1":
-            made = _run("kind_down", DOWN_SECONDS) == 0
-            code = _run("kind_up", UP_SECONDS)
+        with capture.global_and_fixture_disabled():  # minutes, whose progress belongs on the terminal
+            code, made = _bring_up(made)
         if code and not _has_docker():
             pytest.skip("no cluster: no Docker daemon runs here, and none could be started")
         if code:
@@ -65,6 +64,15 @@ def cluster() -> Iterator[Cluster]:
     yield _CLUSTER
     if made and os.environ.get("KEEP_CLUSTER") != "1":
         _run("kind_down", DOWN_SECONDS)
+
+
+def _bring_up(made: bool) -> tuple[int, bool]:
+    """The script's exit code, and whether the cluster is this session's own."""
+    code = _run("kind_up", UP_SECONDS)
+    if code and not made and os.environ.get("LAKELOOP_E2E_AFRESH") == "1":
+        made = _run("kind_down", DOWN_SECONDS) == 0
+        code = _run("kind_up", UP_SECONDS)
+    return code, made
 
 
 def _run(script: str, seconds: float) -> int:

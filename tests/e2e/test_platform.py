@@ -6,12 +6,12 @@ import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from lakeloop.domain.errors import LakeloopError
+from scripts.cluster.rights import Right, declared, rights
 from tests.e2e.cluster import PLATFORM, STEPS, Cluster
 from tests.e2e.left_behind import told_secrets
 from tests.e2e.step_pods import step_pod
@@ -28,8 +28,6 @@ ACCOUNTS = (
 )
 EVERYBODYS = {"authorization.k8s.io", "authentication.k8s.io"}
 """API groups in which any account may ask about itself."""
-
-Right = tuple[str, str, str, str]
 
 BY_PYICEBERG = """
 import sys
@@ -85,7 +83,7 @@ def test_the_api_server_takes_the_manifests(cluster: Cluster, namespace: str, ov
 def test_an_account_may_do_what_is_declared_and_nothing_else(
     cluster: Cluster, account: tuple[str, str], where: str
 ) -> None:
-    assert held(cluster, account, where) == declared(cluster, account, where)
+    assert held(cluster, account, where) == declared_for(cluster, account, where)
 
 
 def held(cluster: Cluster, account: tuple[str, str], where: str) -> set[Right]:
@@ -98,31 +96,14 @@ def held(cluster: Cluster, account: tuple[str, str], where: str) -> set[Right]:
     user = f"system:serviceaccount:{account[0]}:{account[1]}"
     words = ("create", "--validate=false", "--as", user, "--filename", "-", "--output", "json")
     rules = json.loads(cluster.kubectl(*words, text=json.dumps(review)))["status"]["resourceRules"]
-    return {right for right in rights(rules) if right[0] not in EVERYBODYS}
+    return {right for right in rights(rules) if right.group not in EVERYBODYS}
 
 
-def declared(cluster: Cluster, account: tuple[str, str], where: str) -> set[Right]:
+def declared_for(cluster: Cluster, account: tuple[str, str], where: str) -> set[Right]:
     """What the Roles of the overlay say, through its RoleBindings."""
-    rendered = cluster.kubectl("kustomize", str(ROOT / "manifests/overlays/kind"))
-    objects = [o for o in yaml.safe_load_all(rendered) if o["metadata"].get("namespace") == where]
-    roles = {o["metadata"]["name"]: o for o in objects if o["kind"] == "Role"}
-    bound = [
-        o["roleRef"]["name"]
-        for o in objects
-        if o["kind"] == "RoleBinding" and any((s["namespace"], s["name"]) == account for s in o["subjects"])
-    ]
-    return {right for name in bound for right in rights(roles[name]["rules"])}
-
-
-def rights(rules: list[dict[str, Any]]) -> set[Right]:
-    return {
-        (group, resource, name, verb)
-        for rule in rules
-        for group in rule.get("apiGroups") or [""]
-        for resource in rule["resources"]
-        for name in rule.get("resourceNames") or [""]
-        for verb in rule["verbs"]
-    }
+    rendered = yaml.safe_load_all(cluster.kubectl("kustomize", str(ROOT / "manifests/overlays/kind")))
+    named = declared([one for one in rendered if one["metadata"].get("namespace")])
+    return {one.right for one in named if (one.account, one.namespace) == (":".join(account), where)}
 
 
 def test_a_pod_that_may_do_more_than_it_needs_is_refused(cluster: Cluster) -> None:

@@ -1,14 +1,14 @@
-"""The operator's form of a step. `FIELDS`: what the CRD of spark-operator 2.4 (v1beta2) has for the fields in use."""
+"""The operator's form of a step, as spark-operator 2.4 (v1beta2) reads it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import jsonschema
 import pyspark
 import pytest
 import yaml
+from kubeflow_spark_api.models.spark_v1beta2_spark_application import SparkV1beta2SparkApplication
 from typer.testing import CliRunner
 
 from lakeloop.adapters.spark.on_kubernetes.spark_application import Application, spark_application
@@ -17,59 +17,12 @@ from lakeloop.cli.spark_application import _SPARK_VERSION
 from lakeloop.domain.spark_resources import SparkResources
 from lakeloop.domain.use_case import UseCase
 
-TEXT, TEXTS, COUNT = (
-    {"type": "string"},
-    {"type": "object", "additionalProperties": {"type": "string"}},
-    {"type": "integer"},
-)
 
-
-def closed(required: list[str], **fields: Any) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "required": required, "properties": fields}
-
-
-POD = {
-    "cores": {"type": "integer", "minimum": 1},
-    "coreRequest": TEXT,
-    "coreLimit": TEXT,
-    "memory": TEXT,
-    "memoryOverhead": TEXT,
-    "labels": TEXTS,
-    "nodeSelector": TEXTS,
-    "priorityClassName": TEXT,
-    "serviceAccount": TEXT,
-    "tolerations": {"type": "array", "items": closed([], key=TEXT, operator=TEXT, value=TEXT, effect=TEXT)},
-    "template": {"type": "object"},
-}
-FIELDS = closed(
-    ["apiVersion", "kind", "metadata", "spec"],
-    apiVersion={"const": "sparkoperator.k8s.io/v1beta2"},
-    kind={"const": "SparkApplication"},
-    metadata=closed(["name", "namespace"], name=TEXT, namespace=TEXT, labels=TEXTS),
-    spec=closed(
-        ["driver", "executor", "mainApplicationFile", "sparkVersion", "type"],
-        type={"enum": ["Java", "Python", "Scala", "R"]},
-        mode={"enum": ["cluster", "client"]},
-        pythonVersion={"enum": ["2", "3"]},
-        image=TEXT,
-        imagePullPolicy=TEXT,
-        mainApplicationFile=TEXT,
-        arguments={"type": "array", "items": TEXT},
-        sparkVersion=TEXT,
-        sparkConf=TEXTS,
-        restartPolicy=closed([], type={"enum": ["Never", "Always", "OnFailure"]}),
-        driver=closed([], **POD),
-        executor=closed([], instances={"type": "integer", "minimum": 1}, **POD),
-        dynamicAllocation=closed(
-            [],
-            enabled={"type": "boolean"},
-            initialExecutors=COUNT,
-            minExecutors=COUNT,
-            maxExecutors=COUNT,
-            shuffleTrackingEnabled={"type": "boolean"},
-        ),
-    ),
-)
+def as_the_operator_reads_it(document: dict[str, Any]) -> dict[str, Any]:
+    """Through the operator's own models, made of its CRD: wrong types are refused, unknown fields lost."""
+    read = SparkV1beta2SparkApplication.from_dict(document)
+    assert read is not None
+    return read.to_dict()
 
 
 def application() -> Application:
@@ -98,7 +51,7 @@ def application() -> Application:
 )
 def test_every_field_is_one_of_the_crd(declared: dict[str, Any]) -> None:
     document = spark_application(application(), SparkResources.model_validate(declared))
-    jsonschema.validate(document, FIELDS)
+    assert as_the_operator_reads_it(document) == document
 
 
 def test_executors_are_those_of_the_client_mode() -> None:
@@ -131,7 +84,7 @@ def test_the_command_prints_a_step_that_can_be_applied() -> None:
     result = CliRunner().invoke(app, ["spark-application", "card_fraud", "--run-id", "by-hand-1"])
     assert result.exit_code == 0, result.output
     document = yaml.safe_load(result.stdout)
-    jsonschema.validate(document, FIELDS)
+    assert as_the_operator_reads_it(document) == document
     arguments = document["spec"]["arguments"]
     use_case = UseCase.model_validate_json(arguments[arguments.index("--use-case") + 1])
     assert use_case.name == "card_fraud"

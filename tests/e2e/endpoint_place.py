@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import socket
@@ -22,8 +23,6 @@ from lakeloop.settings import Settings
 
 STORE_NAMESPACE, STORE_SERVICE, STORE_SECRET = "kubeflow", "minio-service", "mlpipeline-minio-artifact"
 BUCKET = "lakeloop-e2e"
-ADMINISTRATOR = dict(os.environ)
-"""The environment before a test narrows it: its KUBECONFIG makes namespaces and accounts."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -44,6 +43,15 @@ class EndpointPlace:
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
 
+@functools.cache
+def administrator() -> dict[str, str]:
+    """The environment before a test narrows it: its KUBECONFIG makes namespaces and accounts.
+
+    Not yet when this module is imported: the session's own start leads to the cluster first.
+    """
+    return dict(os.environ)
+
+
 def kubectl(*words: str, check: bool = True, stdin: str | None = None) -> str:
     """Its output; its error is the exception's text."""
     done = subprocess.run(
@@ -53,7 +61,7 @@ def kubectl(*words: str, check: bool = True, stdin: str | None = None) -> str:
         text=True,
         timeout=180,
         check=False,
-        env=ADMINISTRATOR,
+        env=administrator(),
     )
     assert not check or done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
     return done.stdout
@@ -130,7 +138,7 @@ def forwarded(namespace: str, what: str, port: int) -> Iterator[int]:
     def keep() -> None:
         while not ended.is_set():
             quiet = subprocess.DEVNULL
-            with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=ADMINISTRATOR) as process:
+            with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=administrator()) as process:
                 running[:] = [process]
                 process.wait()
 

@@ -97,11 +97,11 @@ $(WORKBENCH): $(FETCHED) tests/emulators/cai/description.py tests/emulators/cai/
 .PHONY: test
 test: ready ## Lint, types, layers, then unit, contract, golden, integration and fault tests
 	@$(MAKE) --no-print-directory -j2 setup lint
-	@$(BIN)/pytest $(TESTS) -m "not crash and not e2e and not every_fault and not old_mlflow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/pytest $(TESTS) -m "not crash and not e2e and not every_fault and not old_mlflow and not kserve_sdk" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## Unit, contract and golden tests that need no JVM
-	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark and not e2e and not every_fault and not old_mlflow" $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark and not e2e and not every_fault and not old_mlflow and not kserve_sdk" $(PYTEST_ARGS)
 
 .PHONY: test-e2e
 test-e2e: setup ## The cluster tests; brings the cluster up if it is not, removes it if it did (KEEP_CLUSTER=1 keeps it)
@@ -130,6 +130,10 @@ test-workbench-faults: setup ## Every fault at every call of a Cloudera AI redep
 .PHONY: test-old-mlflow
 test-old-mlflow: setup ## Runs and versions on a real MLflow 2.19 server, as workbenches have it (installs it once)
 	@$(BIN)/pytest tests/contract/test_models.py -m old_mlflow $(PYTEST_ARGS)
+
+.PHONY: test-kserve-sdk
+test-kserve-sdk: setup ## The kserve SDK's own clients against a predictor: v1, v2 and gRPC (installs the SDK once)
+	@$(BIN)/pytest tests/contract/test_kserve_sdk.py -m kserve_sdk $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: ready ## Ruff, formatting, mypy --strict, import-linter
@@ -174,8 +178,9 @@ compile: setup ## Recompile every pipelines/*/pipeline.py to the pipeline.yaml b
 	@$(BIN)/python -m scripts.golden pipelines
 
 .PHONY: golden
-golden: compile ## Rewrite all that is generated and committed: pipelines, the use case's JSON schema, manifests, images/tools.txt
+golden: compile ## Rewrite all that is generated and committed: pipelines, the use case's JSON schema, messages of gRPC, manifests, images/tools.txt
 	@$(BIN)/python -m scripts.golden schema
+	@$(BIN)/python -m scripts.golden messages
 	@$(BIN)/python -m scripts.golden manifests
 	@$(BIN)/python -m scripts.golden platform
 

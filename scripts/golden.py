@@ -1,4 +1,4 @@
-"""Writes what is generated and committed: `python -m scripts.golden pipelines|schema|manifests|platform`."""
+"""Writes what is generated and committed: `python -m scripts.golden pipelines|schema|messages|manifests|platform`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _OF_CONF = re.compile(
 _CONF_NAME = re.compile(r"(lakeloop-(?:use-cases|schedules))-[0-9a-z]{10}\b")
 TOOLS = ROOT / "images" / "tools.txt"
 REFERENCE = ROOT / "docs" / "use-case-reference.md"
+PROTOCOL = ROOT / "src/lakeloop/serving/predictor/open_inference/open_inference.proto"
+MESSAGES = PROTOCOL.with_name("open_inference_pb2.py")
 
 
 def pipeline_names() -> list[str]:
@@ -105,6 +108,14 @@ def build_tools() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, cwd=ROOT).stdout
 
 
+def protocol_messages() -> str:
+    """The message classes of the Open Inference Protocol, out of its .proto file."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["-m", "grpc_tools.protoc", f"-I{PROTOCOL.parent}", f"--python_out={folder}", PROTOCOL.name]
+        subprocess.run([sys.executable, *words], check=True, timeout=60)
+        return (Path(folder) / MESSAGES.name).read_text(encoding="utf-8")
+
+
 def use_case_schema() -> dict[str, Any]:
     """JSON schema of a use-case file."""
     from lakeloop.domain.use_case import UseCase
@@ -139,6 +150,11 @@ def _write_schema() -> None:
     print(f"{SCHEMA.relative_to(ROOT)}\n{REFERENCE.relative_to(ROOT)}")
 
 
+def _write_messages() -> None:
+    MESSAGES.write_text(protocol_messages(), encoding="utf-8")
+    print(MESSAGES.relative_to(ROOT))
+
+
 def _write_manifests() -> None:
     from scripts.endpoint_examples import manifests
 
@@ -165,6 +181,7 @@ if __name__ == "__main__":
     {
         "pipelines": _write_pipelines,
         "schema": _write_schema,
+        "messages": _write_messages,
         "manifests": _write_manifests,
         "platform": _write_platform,
     }[sys.argv[1]]()

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import grpc
 import httpx
 import pyarrow as pa
 import pytest
@@ -25,6 +26,7 @@ from lakeloop.serving.prediction_log.segments import SegmentWriter
 from lakeloop.serving.prediction_log.shipping import ship
 from lakeloop.settings import Settings
 from tests.fakes.models import ROWS, model_folder
+from tests.fakes.open_inference import Stub, inference, prediction_ids, scores
 
 KILLS = 20
 LOAD_SECONDS = 120.0
@@ -49,6 +51,8 @@ class Servers:
                 str(self.home / "model"),
                 "--workers",
                 "2",
+                "--grpc-port",
+                "0",
                 "--port-file",
                 str(self.port_file),
             ]
@@ -73,10 +77,18 @@ class Servers:
         os.kill(int(random.choice(children)), signal.SIGKILL)
 
     def url(self) -> str | None:
+        port = self._port("port")
+        return f"http://127.0.0.1:{port}" if port else None
+
+    def grpc_address(self) -> str | None:
+        port = self._port("grpc_port")
+        return f"127.0.0.1:{port}" if port else None
+
+    def _port(self, name: str) -> int:
         try:
-            return f"http://127.0.0.1:{json.loads(self.port_file.read_bytes())['port']}"
+            return int(json.loads(self.port_file.read_bytes())[name])
         except (OSError, ValueError):
-            return None
+            return 0
 
 
 class Caller(threading.Thread):
@@ -100,11 +112,30 @@ class Caller(threading.Thread):
             self._ended.wait(0.05)
 
 
+class GrpcCaller(Caller):
+    """The same by gRPC; a call that a dead server did not answer is not acknowledged."""
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            address = self._servers.grpc_address()
+            stub = Stub(address) if address else None
+            try:
+                while stub and not self._ended.is_set():
+                    answer = stub.infer(inference(ROWS))
+                    self.acknowledged |= dict(zip(prediction_ids(answer), scores(answer), strict=True))
+            except grpc.RpcError:
+                self._ended.wait(0.05)
+            finally:
+                if stub:
+                    stub.channel.close()
+            self._ended.wait(0.05)
+
+
 def test_no_acknowledged_prediction_is_missing_or_twice_whatever_is_killed(tmp_path: Path) -> None:
     servers, ended = Servers(tmp_path), threading.Event()
     for name in ("predictor", "shipper"):
         servers.start(name)
-    callers = [Caller(servers, ended) for _ in range(3)]
+    callers = [kind(servers, ended) for kind in (Caller, Caller, GrpcCaller, GrpcCaller)]
     try:
         assert wait_until(lambda: servers.url() is not None, 60)
         for caller in callers:
@@ -137,10 +168,11 @@ def test_no_acknowledged_prediction_is_missing_or_twice_whatever_is_killed(tmp_p
     acknowledged = {i: s for caller in callers for i, s in caller.acknowledged.items()}
     assert kills.total() == KILLS
     assert len(acknowledged) > 50, f"hardly any load: {len(acknowledged)}, {kills}"
+    assert all(len(caller.acknowledged) > 10 for caller in callers), "each protocol was under load"
     assert [i for i, n in counts.items() if n > 1] == []
     assert acknowledged.keys() - counts.keys() == set()
-    scores = dict(zip(counts_ids(table), table.column("score").to_pylist(), strict=True))
-    assert all(scores[i] == s for i, s in acknowledged.items())
+    logged = dict(zip(counts_ids(table), table.column("score").to_pylist(), strict=True))
+    assert all(logged[i] == s for i, s in acknowledged.items())
     inputs = {json.dumps(json.loads(text), sort_keys=True) for text in table.column("inputs").to_pylist()}
     assert inputs == {json.dumps(row, sort_keys=True) for row in ROWS}
 

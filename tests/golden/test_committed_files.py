@@ -9,7 +9,16 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from scripts.golden import REFERENCE, ROOT, SCHEMA, compile_pipeline, pipeline_names, use_case_schema
+from scripts.golden import (
+    MESSAGES,
+    REFERENCE,
+    ROOT,
+    SCHEMA,
+    compile_pipeline,
+    pipeline_names,
+    protocol_messages,
+    use_case_schema,
+)
 from scripts.reference import reference
 
 USE_CASES = sorted((ROOT / "conf" / "use_cases").glob("*.yaml"))
@@ -33,6 +42,10 @@ def test_committed_schema_is_what_the_model_says() -> None:
 
 def test_committed_reference_is_what_the_model_says() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == reference(use_case_schema()), "run `make golden`"
+
+
+def test_committed_messages_of_grpc_are_what_their_protocol_says() -> None:
+    assert MESSAGES.read_text(encoding="utf-8") == protocol_messages(), "run `make golden`"
 
 
 @pytest.mark.parametrize("path", USE_CASES, ids=lambda p: p.stem)

@@ -1,7 +1,7 @@
 """An HTTP API as a small ASGI application: a table of routes, and around each call what every call gets.
 
 That is: the limits of body, time and calls at once; the token; metrics; a span; one JSON line in the log for what
-fails, without any value that a caller sent. Handlers see bytes and return bytes.
+fails, without any value that a caller sent. Handlers see bytes and return bytes. A gRPC method is a route, too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -49,6 +50,7 @@ class Answer:
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
+ReadBody = Callable[[], Awaitable[bytes]]
 
 
 @dataclass(slots=True, frozen=True)
@@ -68,6 +70,13 @@ class Limits:
     answer_seconds: float = ANSWER_SECONDS
 
 
+@dataclass(slots=True)
+class Calls:
+    """How many are under way: of all protocols that share the guards."""
+
+    under_way: int = 0
+
+
 @dataclass(frozen=True)
 class Guards:
     """What stands around every call."""
@@ -75,6 +84,7 @@ class Guards:
     tokens: Tokens = field(default_factory=Tokens)
     limits: Limits = field(default_factory=Limits)
     tracing: Tracing | None = None
+    calls: Calls = field(default_factory=Calls)
 
 
 def json_answer(value: Any, status: int = 200) -> Answer:
@@ -93,21 +103,14 @@ class Api:
     ) -> None:
         self._routes, self._metrics = routes, metrics
         self._tokens, self._limits, self._tracing = guards.tokens, guards.limits, guards.tracing
+        self._calls = guards.calls
         self._prefixes = sorted((p for p in routes if p.endswith("/") and len(p) > 1), key=len, reverse=True)
-        self._under_way = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """One request."""
         if scope["type"] != "http":
             return
-        started = time.perf_counter()
-        path, tail = self._path(scope["path"])
-        if self._tracing is None:
-            answer, call = await self._guarded(scope, receive, path, tail)
-        else:
-            with self._tracing.span(scope, path) as span:
-                answer, call = await self._guarded(scope, receive, path, tail)
-                span.ended(answer.status, call.rows if call else 0)
+        answer = await self.answer(scope, partial(read_body, receive, self._limits.body_bytes))
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.content)),
@@ -115,7 +118,28 @@ class Api:
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.content})
+
+    async def answer(self, scope: Mapping[str, Any], read: ReadBody) -> Answer:
+        """What a call gets, whichever protocol brought it; of a failure its status and `{"error": text}`.
+
+        Args:
+            scope: method, path, query_string and headers, as ASGI has them.
+            read: the body, once it is wanted.
+        """
+        started = time.perf_counter()
+        path, tail = self._path(scope["path"])
+        if self._tracing is None:
+            answer, call = await self._guarded(scope, read, path, tail)
+        else:
+            with self._tracing.span(scope, path) as span:
+                answer, call = await self._guarded(scope, read, path, tail)
+                span.ended(answer.status, call.rows if call else 0)
         self._metrics.answered(path, answer.status, time.perf_counter() - started, call.rows if call else 0)
+        return answer
+
+    def knows(self, path: str) -> bool:
+        """Whether the path is a route."""
+        return path in self._routes
 
     def _path(self, path: str) -> tuple[str, str]:
         if path in self._routes:
@@ -125,18 +149,18 @@ class Api:
                 return prefix, path[len(prefix) :]
         return "", ""
 
-    async def _guarded(self, scope: Any, receive: Any, path: str, tail: str) -> tuple[Answer, Call | None]:
+    async def _guarded(self, scope: Any, read: ReadBody, path: str, tail: str) -> tuple[Answer, Call | None]:
         call = None
-        self._under_way += 1
+        self._calls.under_way += 1
         try:
             route = self._route(scope, path, tail)
-            body = await read_body(receive, self._limits.body_bytes) if scope["method"] != "GET" else b""
+            body = await read() if scope["method"] != "GET" else b""
             call = Call(body, scope["query_string"], tail, scope["headers"])
             return await route.handler(call), call
         except Exception as error:  # noqa: BLE001 - each failure has its answer
             return self._failed(scope, path, error), call
         finally:
-            self._under_way -= 1
+            self._calls.under_way -= 1
 
     def _route(self, scope: Any, path: str, tail: str) -> Route:
         methods = self._routes.get(path)
@@ -148,7 +172,7 @@ class Api:
             raise Refused(405, f"this path answers {allowed.decode()}", [(b"allow", allowed)])
         if not route.open:
             self._tokens.check(scope["headers"])
-            if self._under_way > self._limits.calls_at_once:
+            if self._calls.under_way > self._limits.calls_at_once:
                 raise Refused(503, "too many calls at once; try again", [(b"retry-after", b"1")])
         return route
 

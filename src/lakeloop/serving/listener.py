@@ -44,20 +44,46 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def announce(port_file: Path | None, listener: socket.socket) -> None:
-    """Write `{"pid", "port"}` atomically, so that a reader never sees half of it."""
+def reserve(host: str, port: int) -> socket.socket:
+    """A TCP port that this server's processes can all listen on (SO_REUSEPORT), and no other server; 0: a free one.
+
+    The socket itself only holds the port. Without the first look, a second server would share the port of one that
+    runs already, and each would answer some of the other's calls.
+
+    Raises:
+        OSError: the port is taken, or not allowed.
+    """
+    with socket.socket() as look:
+        look.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        look.bind((host, port))
+        free = look.getsockname()[1]
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        held.bind((host, free))
+    except OSError:
+        held.close()
+        raise
+    return held
+
+
+def announce(port_file: Path | None, listener: socket.socket, grpc: socket.socket | None = None) -> None:
+    """Write `{"pid", "port"}`, and `grpc_port`, atomically, so that a reader never sees half of it."""
     if port_file is None:
         return
     record = {"pid": os.getpid(), "port": listener.getsockname()[1]}
+    if grpc is not None:
+        record["grpc_port"] = grpc.getsockname()[1]
     temporary = port_file.with_name(f".{port_file.name}.{os.getpid()}")
     temporary.write_text(json.dumps(record), encoding="utf-8")
     temporary.replace(port_file)
 
 
-def say(what: str, listener: socket.socket) -> None:
+def say(what: str, listener: socket.socket, grpc: socket.socket | None = None) -> None:
     """One line in the process's log."""
     host, port = listener.getsockname()[:2]
-    print(f"{what} at http://{host}:{port}, process {os.getpid()}", flush=True)  # noqa: T201
+    beside = f", gRPC at {host}:{grpc.getsockname()[1]}" if grpc is not None else ""
+    print(f"{what} at http://{host}:{port}{beside}, process {os.getpid()}", flush=True)  # noqa: T201
 
 
 class Draining:
@@ -77,7 +103,9 @@ class Draining:
         await self._app(scope, receive, send_on)
 
 
-def serve(app: AsgiApp | Any, listener: socket.socket, drain_seconds: float = 0.0) -> None:
+def serve(
+    app: AsgiApp | Any, listener: socket.socket, drain_seconds: float = 0.0, *, lifespan: bool = False
+) -> None:
     """Answer until SIGTERM or SIGINT; requests in flight are finished first, for at most `GRACE_SECONDS`.
 
     Args:
@@ -85,6 +113,10 @@ def serve(app: AsgiApp | Any, listener: socket.socket, drain_seconds: float = 0.
         listener: a listening socket.
         drain_seconds: how long after SIGTERM new requests are still answered: a cluster tells everybody that a
             pod ends at the same time as the pod itself, and takes seconds to stop sending requests to it.
+        lifespan: the application is told of start and end (ASGI's lifespan), and may refuse the start.
+
+    Raises:
+        SystemExit: it did; the log says why.
     """
     import uvicorn
 
@@ -97,7 +129,7 @@ def serve(app: AsgiApp | Any, listener: socket.socket, drain_seconds: float = 0.
         log_level="warning",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        lifespan="off",
+        lifespan="on" if lifespan else "off",
         ws="none",
     )
 

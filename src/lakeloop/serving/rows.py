@@ -54,11 +54,20 @@ def counted(request: Mapping[str, Any], name: str, max_rows: int = MAX_ROWS) -> 
     rows = request.get(name)
     if len(request) != 1 or not isinstance(rows, list):
         raise InvalidRequest(f'the body must be an object with one key: {{"{name}": [...]}}')
-    if not rows:
-        raise InvalidRequest(f"{name} is empty: send at least one")
-    if len(rows) > max_rows:
-        raise InvalidRequest(f"{len(rows)} {name} are more than the {max_rows} allowed in one request")
+    check_count(len(rows), name, max_rows)
     return rows
+
+
+def check_count(count: int, name: str, max_rows: int = MAX_ROWS) -> None:
+    """Whether so many of `name` may be sent at once.
+
+    Raises:
+        InvalidRequest: none, or too many.
+    """
+    if not count:
+        raise InvalidRequest(f"{name} is empty: send at least one")
+    if count > max_rows:
+        raise InvalidRequest(f"{count} {name} are more than the {max_rows} allowed in one request")
 
 
 def named_rows(rows: Sequence[Any], columns: Collection[str]) -> list[Any]:

@@ -139,17 +139,21 @@ def peers_folder() -> Path:
 def install_peers(tell: Callable[[str], None]) -> None:
     """Each peer in an environment of its own, from its lock file."""
     for lock in sorted((HERE / "requirements").glob("*.txt")):
-        folder = peers_folder() / lock.stem
-        done = folder / lock.name
-        if done.exists() and done.read_bytes() == lock.read_bytes():
-            continue
-        tell(f"installing {lock.stem} into {folder}")
-        subprocess.run(
-            [UV, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True, timeout=300
-        )
-        environment = {**os.environ, "VIRTUAL_ENV": str(folder)}
-        subprocess.run([UV, "pip", "install", "-q", "-r", lock], check=True, env=environment, timeout=1800)
-        done.write_bytes(lock.read_bytes())
+        install_peer(lock.stem, tell)
+
+
+def install_peer(peer: str, tell: Callable[[str], None]) -> Path:
+    """The Python of one peer's environment; installed where its lock file has changed."""
+    lock, folder = HERE / "requirements" / f"{peer}.txt", peers_folder() / peer
+    done = folder / lock.name
+    if done.exists() and done.read_bytes() == lock.read_bytes():
+        return _python(peer)
+    tell(f"installing {peer} into {folder}")
+    subprocess.run([UV, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True, timeout=300)
+    environment = {**os.environ, "VIRTUAL_ENV": str(folder)}
+    subprocess.run([UV, "pip", "install", "-q", "-r", lock], check=True, env=environment, timeout=1800)
+    done.write_bytes(lock.read_bytes())
+    return _python(peer)
 
 
 def _python(peer: str) -> Path:

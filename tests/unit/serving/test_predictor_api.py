@@ -14,6 +14,7 @@ import pytest
 from lakeloop.serving.api import Guards, Limits
 from lakeloop.serving.http import Tokens
 from lakeloop.serving.model import load
+from lakeloop.serving.prediction_log.rows import prediction_rows
 from lakeloop.serving.prediction_log.segments import SegmentWriter, read_segment
 from lakeloop.serving.predictor.app import build_app
 from tests.fakes.models import ROWS, SNAPSHOT, model_folder
@@ -59,6 +60,87 @@ def test_all_three_protocols_give_the_same_scores(folder: Path) -> None:
         ("kind", "BYTES"),
     ]
     assert call(app, "GET", "/v1/models/fraud").json() == {"name": "fraud", "ready": True}
+
+
+def test_v2_names_another_model_or_output_at_its_peril(folder: Path) -> None:
+    app = build_app(load(folder))
+    path = "/v2/models/fraud/infer"
+    named = call(
+        app, "POST", path, json={"model_name": "fraud", "inputs": V2, "outputs": [{"name": "score"}]}
+    )
+    assert [output["name"] for output in named.json()["outputs"]] == ["score"]
+    assert call(app, "POST", path, json={"model_name": "other", "inputs": V2}).status_code == 404
+    for outputs in ("score", [{"name": "margin"}], ["score"], [{"name": ["score"]}], {"name": "score"}):
+        assert call(app, "POST", path, json={"inputs": V2, "outputs": outputs}).status_code == 422
+
+
+def binary(tensors: list[dict[str, Any]], *raw: bytes) -> dict[str, Any]:
+    """A request whose tensors stand behind its JSON."""
+    told = json.dumps({"inputs": tensors}).encode()
+    return {
+        "content": told + b"".join(raw),
+        "headers": {"inference-header-content-length": str(len(told))},
+    }
+
+
+def tensor(name: str, datatype: str, size: int, **parameters: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "datatype": datatype,
+        "shape": [3],
+        "parameters": {"binary_data_size": size, **parameters},
+    }
+
+
+def test_tensors_may_stand_as_bytes_behind_the_json(folder: Path, tmp_path: Path) -> None:
+    model = load(folder)
+    who = {"identity": model.identity.model_dump(mode="json"), "columns": model.encoding.source_columns}
+    app = build_app(model, SegmentWriter(tmp_path / "log", who))
+    amounts = np.array([0.7, 0.2, np.nan]).tobytes()
+    ages = np.array([31, 0, 64], dtype=np.int32).tobytes()
+    kinds = b"".join(len(k).to_bytes(4, "little") + k for k in (b"b", b"a", b"never seen"))
+    sent = binary(
+        [
+            tensor("amount", "FP64", 24),
+            tensor("age", "INT32", 12, nulls="[1]"),
+            tensor("kind", "BYTES", len(kinds)),
+        ],
+        *(amounts, ages, kinds),
+    )
+    answer = call(app, "POST", "/v2/models/fraud/infer", **sent)
+    assert answer.json()["outputs"][0]["data"] == model.scores(ROWS)
+    (segment,) = (tmp_path / "log").glob("*.segment")
+    logged = prediction_rows(read_segment(segment.read_bytes()))
+    assert [json.loads(row["inputs"]) for row in logged] == ROWS
+    mixed = binary([V2[0], tensor("age", "INT32", 12), V2[2]], np.array([31, 1, 64], np.int32).tobytes())
+    assert call(app, "POST", "/v2/models/fraud/infer", **mixed).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("tensors", "raw", "problem"),
+    [
+        ([tensor("amount", "FP64", 24)], b"\0" * 23, "are 24 bytes raw, not 23"),
+        ([tensor("amount", "FP64", 24)], b"\0" * 25, "binary_data_size of all inputs: 24, but 25 bytes"),
+        ([tensor("amount", "FP64", 23)], b"\0" * 23, "are 24 bytes raw, not 23"),
+        ([tensor("amount", "FP64", -1)], b"\0" * 24, "binary_data_size of all inputs: 0"),
+        ([tensor("amount", "FP64", 10**30)], b"\0" * 24, "binary_data_size of all inputs"),
+        ([tensor("amount", "FP8", 24)], b"\0" * 24, "datatype must be one of"),
+        ([{**tensor("amount", "FP64", 24), "shape": [3, 2]}], b"\0" * 24, "shape must be"),
+        ([{**tensor("amount", "FP64", 24), "shape": "3"}], b"\0" * 24, "shape must be"),
+        ([tensor("kind", "BYTES", 4, nulls="[9]")], b"\0" * 4, "3 raw BYTES are expected"),
+    ],
+)
+def test_bytes_that_do_not_fit_their_tensors_are_refused(
+    folder: Path, tensors: list[dict[str, Any]], raw: bytes, problem: str
+) -> None:
+    answer = call(build_app(load(folder)), "POST", "/v2/models/fraud/infer", **binary(tensors, raw))
+    assert (answer.status_code, problem in answer.json()["error"]) == (422, True), answer.text
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "0", "9999", "9" * 5000, "1.0"])
+def test_a_wrong_length_of_the_json_is_refused(folder: Path, length: str) -> None:
+    sent = {"content": b'{"inputs": []}', "headers": {"inference-header-content-length": length}}
+    assert call(build_app(load(folder)), "POST", "/v2/models/fraud/infer", **sent).status_code == 422
 
 
 def test_an_explanation_sums_to_the_score_s_log_odds(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
 from lakeloop.runtime import light_xgboost
-from lakeloop.serving.listener import add_listener_options, announce, bind, say, serve
+from lakeloop.serving.listener import add_listener_options, announce, bind, reserve, say, serve
 from lakeloop.serving.workers import Workers, in_child
 
 
@@ -24,18 +24,22 @@ def main() -> int:
         return 1
     try:
         listener = bind(options.host, options.port)
+        grpc = None if options.grpc_port is None else reserve(options.host, options.grpc_port)
     except OSError as error:
         return _fail(error)
 
     def ready() -> None:
-        announce(options.port_file, listener)
-        say(f"predictor of {options.model_folder}", listener)
+        announce(options.port_file, listener, grpc)
+        say(f"predictor of {options.model_folder}", listener, grpc)
+
+    def work(told: Callable[[], None]) -> int:
+        return _serve(options, listener, grpc, told)
 
     if options.workers == 1:
-        return _serve(options, listener, ready)
+        return work(ready)
     with tempfile.TemporaryDirectory(prefix="lakeloop-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        return Workers(options.workers, lambda told: _serve(options, listener, told)).run(ready)
+        return Workers(options.workers, work).run(ready)
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -48,14 +52,19 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(options: argparse.Namespace, listener: socket.socket, ready: Callable[[], None]) -> int:
+def _serve(
+    options: argparse.Namespace,
+    listener: socket.socket,
+    grpc: socket.socket | None,
+    ready: Callable[[], None],
+) -> int:
     light_xgboost.load()
     from lakeloop.bootstrap import online_store
     from lakeloop.serving.api import Guards
     from lakeloop.serving.http import Tokens
     from lakeloop.serving.model import load
     from lakeloop.serving.prediction_log.segments import SegmentWriter
-    from lakeloop.serving.predictor.app import build_app
+    from lakeloop.serving.predictor.app import build_predictor, http_api, metrics_of
     from lakeloop.serving.predictor.lookup import FeatureLookup
     from lakeloop.serving.structured_log import log
     from lakeloop.serving.tracing import tracing_of
@@ -73,13 +82,23 @@ def _serve(options: argparse.Namespace, listener: socket.socket, ready: Callable
             tracing=tracing_of(os.environ, "predictor", model.identity.version),
         )
         lookup = FeatureLookup(model, online_store(Settings())) if options.online_features else None
-        app = build_app(model, writer, log_to_disk=options.log_to_disk, guards=guards, lookup=lookup)
+        predictor = build_predictor(model, writer, log_to_disk=options.log_to_disk, lookup=lookup)
     except (LakeloopError, OSError, ValueError) as error:
         return _fail(error)
     if model.not_compiled:
         log("features are computed by DuckDB, which is slower", "warning", because=model.not_compiled)
-    ready()
-    serve(app, listener, options.drain_seconds)
+    metrics = metrics_of(predictor)
+    app = http_api(predictor, metrics, guards)
+    if grpc is None:
+        ready()
+        serve(app, listener, options.drain_seconds)
+    else:
+        from lakeloop.serving.predictor.open_inference.methods import grpc_api
+        from lakeloop.serving.predictor.open_inference.server import WithGrpc
+
+        address = "{}:{}".format(*grpc.getsockname()[:2])
+        both = WithGrpc(app, grpc_api(predictor, metrics, guards), address, guards.limits, ready)
+        serve(both, listener, options.drain_seconds, lifespan=True)
     finishing = writer.close() if writer else None
     if finishing is not None:
         finishing.join()
@@ -99,6 +118,11 @@ def _options() -> argparse.Namespace:
         help=f"fetch the model from here first; its identity is in {IDENTITY_VARIABLE}, as JSON",
     )
     add_listener_options(parser)
+    parser.add_argument(
+        "--grpc-port",
+        type=int,
+        help="answer the Open Inference Protocol by gRPC here, too; 0: a free port; left out: no gRPC",
+    )
     parser.add_argument(
         "--workers", type=int, choices=range(1, 65), default=1, metavar="1-64", help="processes"
     )

@@ -34,10 +34,11 @@ def openapi(identity: Identity, columns: Mapping[str, str], *, tokens: bool, by_
             "Scores of raw rows, or by id", _rows_or_ids(columns, by_id), _own(), explain=True
         ),
         f"/v1/models/{name}:predict": _post("KServe's v1 form", _v1(row, len(columns)), _v1_answer()),
-        f"{v2}/infer": _post("Open Inference Protocol v2", _v2(columns), _v2_answer()),
+        f"{v2}/infer": _post("Open Inference Protocol v2", _v2(name, columns), _v2_answer()),
         f"{v2}/versions/{identity.version}/infer": _post(
-            "The same, naming the version", _v2(columns), _v2_answer()
+            "The same, naming the version", _v2(name, columns), _v2_answer()
         ),
+        "/": telling("The process answers: KServe's v1 form"),
         "/version": telling("Which model answers, and the snapshots that it comes from"),
         "/health/live": telling("The process answers"),
         "/health/ready": telling("The model is loaded; it is before the port opens"),
@@ -134,7 +135,7 @@ def _v1_answer() -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _v2(columns: Mapping[str, str]) -> dict[str, Any]:
+def _v2(model: str, columns: Mapping[str, str]) -> dict[str, Any]:
     tensor = {
         "type": "object",
         "properties": {
@@ -153,9 +154,12 @@ def _v2(columns: Mapping[str, str]) -> dict[str, Any]:
     }
     return {
         "type": "object",
-        "description": "One tensor a column, of shape [rows] or [rows, 1].",
+        "description": "One tensor a column, of shape [rows] or [rows, 1]. With header "
+        "Inference-Header-Content-Length (bytes of the JSON), tensors without data stand as bytes behind the JSON, "
+        "each of parameters.binary_data_size.",
         "properties": {
             "id": {"type": "string"},
+            "model_name": {"type": "string", "enum": [model]},
             "inputs": {"type": "array", "minItems": len(columns), "maxItems": len(columns), "items": tensor},
             "outputs": {"type": "array"},
             "parameters": {"type": "object"},

@@ -1,18 +1,20 @@
-"""The forms in which a prediction is asked for and answered: lakeloop's own, and KServe's v1 and v2 (REST).
+"""The forms in which a prediction is asked for and answered: lakeloop's own, and KServe's v1 and v2.
 
-Pure: JSON values in, JSON values out. V1: github.com/kserve/kserve, docs "V1 Inference Protocol". V2: the Open
-Inference Protocol, github.com/kserve/open-inference-protocol.
+Pure: JSON values in, JSON values out; what v2 says by gRPC is these values, too (`open_inference/tensors.py`).
+V1: github.com/kserve/kserve, docs "V1 Inference Protocol". V2: the Open Inference Protocol,
+github.com/kserve/open-inference-protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lakeloop.domain.rollout import Identity
+from lakeloop.serving.http import Refused
 from lakeloop.serving.predictor.batching import Scored
-from lakeloop.serving.rows import InvalidRequest, base_type, counted
+from lakeloop.serving.rows import InvalidRequest, base_type, check_count, counted
 
 _V2_TYPES = {
     "string": "BYTES",
@@ -27,7 +29,9 @@ _V2_TYPES = {
     "timestamp": "BYTES",
     "timestamptz": "BYTES",
 }
-_V2_KEYS = {"id", "inputs", "parameters", "outputs"}
+# The kserve SDK's client sends the model's name in the body, too.
+_V2_KEYS = {"id", "inputs", "parameters", "outputs", "model_name"}
+_V2_OUTPUTS = {"score": "FP64", "prediction_id": "BYTES"}
 
 
 @dataclass(slots=True, frozen=True)
@@ -85,11 +89,18 @@ def v2_metadata(identity: Identity, columns: Mapping[str, str]) -> dict[str, Any
             {"name": name, "datatype": _V2_TYPES[base_type(type_)], "shape": [-1]}
             for name, type_ in columns.items()
         ],
-        "outputs": [
-            {"name": "score", "datatype": "FP64", "shape": [-1]},
-            {"name": "prediction_id", "datatype": "BYTES", "shape": [-1]},
-        ],
+        "outputs": [{"name": name, "datatype": type_, "shape": [-1]} for name, type_ in _V2_OUTPUTS.items()],
     }
+
+
+def check_model(identity: Identity, name: Any, version: str = "") -> None:
+    """Whether a request is for this model; it need not name a version.
+
+    Raises:
+        Refused: 404, it is for another one.
+    """
+    if name != identity.model_name or version not in {"", identity.version}:
+        raise Refused(404, f"the model here is {identity.model_name}, version {identity.version}")
 
 
 def v2_rows(request: Mapping[str, Any], columns: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -107,7 +118,7 @@ def v2_rows(request: Mapping[str, Any], columns: Mapping[str, str]) -> list[dict
     lengths = {len(values) for values in tensors.values()}
     if len(tensors) != len(inputs) or len(lengths) != 1:
         raise InvalidRequest("inputs: one tensor a column is expected, all of one length")
-    counted({"rows": [None] * lengths.pop()}, "rows")
+    check_count(lengths.pop(), "rows")
     names = list(tensors)
     return [dict(zip(names, values, strict=True)) for values in zip(*tensors.values(), strict=True)]
 
@@ -130,15 +141,36 @@ def _v2_tensor(index: int, tensor: Any, columns: Mapping[str, str]) -> tuple[str
     return name, [int(v) if whole and isinstance(v, float) and v.is_integer() else v for v in data]
 
 
-def v2_answer(request: Mapping[str, Any], identity: Identity, scored: Scored) -> dict[str, Any]:
-    """Scores and prediction ids as two tensors."""
+def v2_outputs(request: Mapping[str, Any]) -> list[str]:
+    """Names of the tensors that the caller asks for; all where it names none.
+
+    Raises:
+        InvalidRequest: a name that is none.
+    """
+    asked = request.get("outputs")
+    if asked is None or asked == []:
+        return list(_V2_OUTPUTS)
+    outputs = asked if isinstance(asked, list) else [None]
+    names = [output.get("name") if isinstance(output, dict) else None for output in outputs]
+    if not all(isinstance(name, str) and name in _V2_OUTPUTS for name in names):
+        raise InvalidRequest(
+            f"outputs must be a list of objects whose name is one of {', '.join(_V2_OUTPUTS)}"
+        )
+    return [name for name in _V2_OUTPUTS if name in names]
+
+
+def v2_answer(
+    request: Mapping[str, Any], identity: Identity, scored: Scored, outputs: Sequence[str]
+) -> dict[str, Any]:
+    """Scores and prediction ids as tensors, those of `outputs`."""
+    data = {"score": scored.scores, "prediction_id": scored.prediction_ids}
     shape = [len(scored.scores)]
     answer: dict[str, Any] = {
         "model_name": identity.model_name,
         "model_version": identity.version,
         "outputs": [
-            {"name": "score", "shape": shape, "datatype": "FP64", "data": scored.scores},
-            {"name": "prediction_id", "shape": shape, "datatype": "BYTES", "data": scored.prediction_ids},
+            {"name": name, "shape": shape, "datatype": _V2_OUTPUTS[name], "data": data[name]}
+            for name in outputs
         ],
         "parameters": {"snapshot_id": identity.to_snapshot_id},
     }

@@ -70,12 +70,19 @@ def canary_service(stable: ServedVersion, new: ServedVersion, percent: int, spli
         return _service(stable, {"predictor": _predictor(stable), "canary": [canary]}, "Standard")
     if split == "canaryTrafficPercent":
         kept = {key: value for key, value in _predictor(new).items() if key not in _NOT_IN_KNATIVE}
+        kept["containers"] = [_with_one_port(container) for container in kept["containers"]]
         return _service(new, {"predictor": {**kept, "canaryTrafficPercent": percent}}, "Knative")
     raise UserError(
         "this cluster's KServe splits no traffic",
         where="canary",
         fix="let the endpoint's gateway do it: lakeloop redeploys so by itself",
     )
+
+
+def _with_one_port(container: Object) -> Object:
+    """Knative's webhook refuses a second one, and this name: HTTP stays, gRPC is not reached there."""
+    first = {key: value for key, value in container["ports"][0].items() if key != "name"}
+    return {**container, "ports": [first]}
 
 
 def _named_predictor(version: ServedVersion) -> Object:

@@ -149,12 +149,17 @@ def _container(version: ServedVersion, mounts: list[Object]) -> Object:
             *("--model-folder", "/models/current"),
             *("--host", "0.0.0.0"),  # noqa: S104 - in a pod
             *("--port", str(names.PORT)),
+            *("--grpc-port", str(names.GRPC_PORT)),
             *("--drain-seconds", str(DRAIN_SECONDS)),
             *(["--online-features"] if version.online_features else []),
             *(["--prediction-log", FOLDER] if version.shipper_image else []),
         ],
         "env": _environment(version),
-        "ports": [{"containerPort": names.PORT, "protocol": "TCP"}],
+        # The first is port 80 of the Service that KServe makes, the second has its own number there.
+        "ports": [
+            {"name": "http", "containerPort": names.PORT, "protocol": "TCP"},
+            {"name": names.GRPC_PORT_NAME, "containerPort": names.GRPC_PORT, "protocol": "TCP"},
+        ],
         "readinessProbe": probe("/health/ready", 2, 3),
         # The port opens once the model is loaded: until then neither probe can pass, and only this one counts.
         "startupProbe": probe("/health/live", 2, 300),

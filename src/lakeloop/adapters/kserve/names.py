@@ -4,6 +4,9 @@ from __future__ import annotations
 
 PORT = 8080
 SERVICE_PORT = 80
+GRPC_PORT = 8081
+GRPC_PORT_NAME = "grpc-port"
+"""By the word grpc in it, KServe gives the Service's port its protocol."""
 SETTINGS_CONFIG_MAP = "lakeloop-settings"
 CREDENTIALS_SECRET = "lakeloop-credentials"  # noqa: S105 - a Secret's name
 ENDPOINT_SERVICE_ACCOUNT = "lakeloop-endpoint"

@@ -16,6 +16,8 @@ from lakeloop.domain.past_order import Positions
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 Join = Callable[[Floats, Floats], Floats]
+_FEW = 8
+"""With less than one stretch in so many rows each is folded by itself."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,11 @@ def folded(level: Floats, stretches: Stretches, join: Join, neutral: float) -> F
         join: of two neighbouring values.
         neutral: that changes nothing by joining.
     """
-    if stretches.low is None:
-        return _from_the_first(level, stretches, join, neutral)
+    if stretches.low is None and len(stretches.high) * _FEW >= len(level):
+        return _running(level, stretches, join, neutral)
     entity, offsets, sizes = stretches.entity, stretches.starts[:-1], np.diff(stretches.starts)
-    low, high = stretches.low - offsets[entity], stretches.high - offsets[entity]
+    first = offsets[entity] if stretches.low is None else stretches.low
+    low, high = first - offsets[entity], stretches.high - offsets[entity]
     left, right = np.full(len(low), neutral), np.full(len(low), neutral)
     todo = np.flatnonzero(low < high)
     while len(todo):
@@ -65,21 +68,22 @@ def folded(level: Floats, stretches: Stretches, join: Join, neutral: float) -> F
     return join(left, right)
 
 
-def _from_the_first(level: Floats, stretches: Stretches, join: Join, neutral: float) -> Floats:
-    """The same bits in a third of the time: only the ends of the stretches have rows that are in no block."""
-    entity, offsets, sizes = stretches.entity, stretches.starts[:-1], np.diff(stretches.starts)
-    rest = stretches.high - offsets[entity]
-    found, todo = np.full(len(rest), neutral), np.flatnonzero(rest)
-    rest, entity = rest[todo], entity[todo]
-    while len(todo):
-        odd = np.flatnonzero(rest & 1)
-        rows = todo[odd]
-        found[rows] = join(level[offsets[entity[odd]] + rest[odd] - 1], found[rows])
-        rest >>= 1
-        on = np.flatnonzero(rest)
-        todo, rest, entity = todo[on], rest[on], entity[on]
-        if len(todo):
-            level, offsets, sizes = _pairs(level, offsets, sizes, join)
+def _running(level: Floats, stretches: Stretches, join: Join, neutral: float) -> Floats:
+    """The same bits for stretches that begin with their entity's first row, in a quarter of the time for many.
+
+    Each row has the fold of its block up to itself; where two blocks become one, the rows of the right one join what
+    the last row of the left one has, the whole of it, before their own.
+    """
+    place = np.arange(len(level)) - np.repeat(stretches.starts[:-1], np.diff(stretches.starts))
+    upto, block, longest = level.copy(), 1, int(place.max(initial=0))
+    while block <= longest:
+        rows = np.flatnonzero((place & block) != 0)
+        lefts = rows - (place.take(rows) & (block - 1)) - 1
+        upto[rows] = join(upto.take(lefts), upto.take(rows))
+        block <<= 1
+    before = np.concatenate(([neutral], upto))
+    some = stretches.high > stretches.starts[stretches.entity]
+    found = before.take(np.where(some, stretches.high, 0))
     return join(np.full(len(found), neutral), found)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,20 +38,22 @@ def past_of(looking: pa.Table, columns: PastColumns, seen: pa.Table | None = Non
     rows = looking.select(names)
     if seen is not None:
         rows = pa.concat_tables([rows, seen.select(names)])
-    rows = rows.combine_chunks()
-    parts = _parts(rows, columns, min(round(rows.num_rows / PART_ROWS), _MOST_PARTS))
+    numbers = _part_numbers(rows, columns)
+    if numbers is None:
+        return _past_of(rows.combine_chunks(), count, columns, all_seen=seen is None)
 
-    def part(places: Positions) -> tuple[Columns, Positions]:
-        looks = int(np.searchsorted(places, count))
-        found, order = _past_of(rows.take(pa.array(places)), looks, columns, all_seen=seen is None)
-        return found, places[order]
+    def part(number: int) -> tuple[Columns, Positions]:
+        mine = numbers == number
+        places = np.flatnonzero(mine[:count])
+        chosen = rows.filter(pa.array(mine)).combine_chunks()
+        return _past_of(chosen, len(places), columns, all_seen=seen is None), places
 
-    if len(parts) == 1:
-        return _in_place(*_past_of(rows, count, columns, all_seen=seen is None), count)
     with ThreadPoolExecutor(_THREADS) as pool:
-        done = list(pool.map(part, parts))
-    whole = {f.name: pa.concat_arrays([found[f.name] for found, _ in done]) for f in columns.features}
-    return _in_place(whole, np.concatenate([order for _, order in done]), count)
+        pieces, names = (
+            list(pool.map(part, range(int(numbers.max()) + 1))),
+            [f.name for f in columns.features],
+        )
+        return dict(zip(names, pool.map(lambda name: _in_place(name, pieces, count), names), strict=True))
 
 
 def with_past_at_once(
@@ -70,39 +73,50 @@ def with_past_at_once(
     yield from table.to_batches(max_chunksize=BATCH_ROWS)
 
 
-def _parts(rows: pa.Table, columns: PastColumns, parts: int) -> list[Positions]:
-    """Positions of rows, ascending, of whole entities; about as many in each part."""
+def _part_numbers(rows: pa.Table, columns: PastColumns) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+    """Which part each row is in: of whole entities, about as many rows in each; None where one part is enough."""
+    busy = min(_THREADS, rows.num_rows // PIECE_ROWS)
+    parts = min(max(round(rows.num_rows / PART_ROWS), busy), _MOST_PARTS)
     if parts < 2:  # noqa: PLR2004 - one part is the whole
-        return [np.arange(rows.num_rows)]
+        return None
     codes = entity_codes([rows.column(name) for name in columns.entity])
-    numbers = ((codes.astype(np.uint64) * _GOLDEN >> np.uint64(32)) % np.uint64(parts)).astype(np.uint8)
-    order, ends = np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers, minlength=parts))
-    return np.split(order, ends[:-1])
+    numbers = np.empty(len(codes), np.uint8)
+    for start in range(0, len(codes), PART_ROWS):
+        spread = codes[start : start + PART_ROWS].astype(np.uint64) * _GOLDEN >> np.uint64(32)
+        numbers[start : start + PART_ROWS] = spread * np.uint64(parts) >> np.uint64(32)
+    return numbers
 
 
-def _past_of(
-    rows: pa.Table, count: int, columns: PastColumns, *, all_seen: bool
-) -> tuple[Columns, Positions]:
-    """Of the first `count` rows, which look back at the others, or at each other; and whose values these are."""
+def _past_of(rows: pa.Table, count: int, columns: PastColumns, *, all_seen: bool) -> Columns:
+    """Of the first `count` rows, which look back at the others, or at each other, in their order."""
     placed = np.flatnonzero(placed_rows(rows, list(columns.entity)))
     split = int(np.searchsorted(placed, count))
     looks = placed[:split]
     if not len(looks):
-        return PastStream(columns).nothing(0), looks
+        return PastStream(columns).nothing(count)
     past = _past(rows, columns, placed if all_seen else placed[split:])
     if all_seen:
-        return past.computed(columns, past.order, None), past.order
+        return _each_in_place(past.computed(columns, past.order, None), past.order, count)
     entity = past.entity_of(past.codes[looks])
     by = np.argsort(entity, kind="stable")
-    return past.computed(columns, looks[by], entity[by]), looks[by]
+    return _each_in_place(past.computed(columns, looks[by], entity[by]), looks[by], count)
 
 
-def _in_place(found: Columns, order: Positions, count: int) -> Columns:
-    """Values of the rows at `order`, in the order of all `count` rows; null for the others."""
-    place = np.full(count, -1)
-    place[order] = np.arange(len(order))
-    to = pa.array(place, mask=place < 0) if len(order) < count else pa.array(place)
-    return {name: values.take(to) for name, values in found.items()}
+def _each_in_place(found: Columns, places: Positions, count: int) -> Columns:
+    return {name: _in_place(name, [(found, places)], count) for name in found}
+
+
+def _in_place(name: str, pieces: Sequence[tuple[Columns, Positions]], count: int) -> pa.Array:
+    """A feature's values, which each piece has for its positions, in the order of all `count` rows; else null."""
+    if pa.types.is_string(pieces[0][0][name].type):
+        place = np.full(count, -1)
+        place[np.concatenate([places for _, places in pieces])] = np.arange(sum(len(p) for _, p in pieces))
+        return pa.concat_arrays([found[name] for found, _ in pieces]).take(pa.array(place, mask=place < 0))
+    values, unknown = np.zeros(count), np.ones(count, bool)
+    for found, places in pieces:
+        values[places] = found[name].fill_null(0.0).to_numpy()
+        unknown[places] = found[name].is_null().to_numpy(zero_copy_only=False)
+    return pa.array(values, mask=unknown)
 
 
 @dataclass(frozen=True)

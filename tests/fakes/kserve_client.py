@@ -29,7 +29,7 @@ def infer_request(asked: dict[str, Any], *, binary: bool) -> InferRequest:
 
 
 def scores(response: Any) -> list[float]:
-    assert (response.id, response.model_version) == ("mine", "7")
+    assert (response.id, response.model_name) == ("mine", "fraud")
     (output,) = [output for output in response.outputs if output.name == "score"]
     return [float(value) for value in output.as_numpy()]
 

@@ -17,14 +17,15 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from lakeloop.adapters.local.process import wait_until
-from lakeloop.serving.api import Api, Guards
-from lakeloop.serving.listener import reserve
+from lakeloop.serving.api import Api, Guards, Limits
+from lakeloop.serving.grpc_server import HEALTH, SERVICE, WithGrpc
+from lakeloop.serving.listener import AsgiApp, address_of, reserve
 from lakeloop.serving.model import load
 from lakeloop.serving.prediction_log.segments import SegmentWriter
 from lakeloop.serving.predictor.app import build_predictor, http_api, metrics_of
 from lakeloop.serving.predictor.open_inference import open_inference_pb2 as messages
-from lakeloop.serving.predictor.open_inference.methods import HEALTH, SERVICE, grpc_api
-from lakeloop.serving.predictor.open_inference.server import WithGrpc
+from lakeloop.serving.predictor.open_inference.methods import grpc_api
+from lakeloop.serving.predictor.open_inference.server import Methods
 
 SECONDS = 20.0
 TYPES = {"amount": "FP64", "age": "INT32", "kind": "BYTES"}
@@ -124,16 +125,27 @@ def predictor_process(folder: Path, *options: str, scratch: Path) -> Iterator[Ru
 
 @contextmanager
 def grpc_serving(
-    folder: Path, guards: Guards | None = None, log: SegmentWriter | None = None
+    folder: Path,
+    guards: Guards | None = None,
+    log: SegmentWriter | None = None,
+    at: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Iterator[tuple[Stub, Api]]:
-    """The gRPC server of a model folder on a free port, in a thread; and the HTTP application beside it."""
+    """The gRPC server of a model folder, in a thread; and the HTTP application beside it."""
     guards = guards or Guards()
     predictor = build_predictor(load(folder), log)
     metrics = metrics_of(predictor)
-    held, started, ended = reserve("127.0.0.1", 0), threading.Event(), asyncio.Event()
-    address = f"127.0.0.1:{held.getsockname()[1]}"
     http = http_api(predictor, metrics, guards)
-    both = WithGrpc(http, grpc_api(predictor, metrics, guards), address, guards.limits, started.set)
+    with methods_serving(http, Methods(grpc_api(predictor, metrics, guards)), guards.limits, at) as stub:
+        yield stub, http
+
+
+@contextmanager
+def methods_serving(
+    http: AsgiApp, methods: Any, limits: Limits, at: tuple[str, int] = ("127.0.0.1", 0)
+) -> Iterator[Stub]:
+    """A gRPC server in a thread."""
+    held, started, ended = reserve(*at), threading.Event(), asyncio.Event()
+    both = WithGrpc(http, methods, address_of(held), limits, started.set)
     loop = asyncio.new_event_loop()
 
     async def live() -> None:
@@ -155,8 +167,8 @@ def grpc_serving(
     thread.start()
     try:
         assert started.wait(SECONDS)
-        stub = Stub(address)
-        yield stub, http
+        stub = Stub(address_of(held))
+        yield stub
         stub.channel.close()
     finally:
         loop.call_soon_threadsafe(ended.set)

@@ -67,6 +67,12 @@ def reserve(host: str, port: int) -> socket.socket:
     return held
 
 
+def address_of(listener: socket.socket) -> str:
+    """`host:port`."""
+    host, port = listener.getsockname()[:2]
+    return f"{host}:{port}"
+
+
 def announce(port_file: Path | None, listener: socket.socket, grpc: socket.socket | None = None) -> None:
     """Write `{"pid", "port"}`, and `grpc_port`, atomically, so that a reader never sees half of it."""
     if port_file is None:
@@ -81,9 +87,8 @@ def announce(port_file: Path | None, listener: socket.socket, grpc: socket.socke
 
 def say(what: str, listener: socket.socket, grpc: socket.socket | None = None) -> None:
     """One line in the process's log."""
-    host, port = listener.getsockname()[:2]
-    beside = f", gRPC at {host}:{grpc.getsockname()[1]}" if grpc is not None else ""
-    print(f"{what} at http://{host}:{port}{beside}, process {os.getpid()}", flush=True)  # noqa: T201
+    beside = f", gRPC at {address_of(grpc)}" if grpc is not None else ""
+    print(f"{what} at http://{address_of(listener)}{beside}, process {os.getpid()}", flush=True)  # noqa: T201
 
 
 class Draining:

@@ -54,7 +54,14 @@ def gateway_objects(place: GatewayPlace) -> list[Object]:
                         "port": names.SERVICE_PORT,
                         "targetPort": names.PORT,
                         "protocol": "TCP",
-                    }
+                    },
+                    {
+                        "name": names.GRPC_PORT_NAME,
+                        "port": names.GRPC_PORT,
+                        "targetPort": names.GRPC_PORT,
+                        "protocol": "TCP",
+                        "appProtocol": "kubernetes.io/h2c",
+                    },
                 ],
             },
         },
@@ -121,14 +128,19 @@ def _container(place: GatewayPlace, mounts: list[Object]) -> Object:
             *("--routes-config-map", f"{place.namespace}/{names.routes_name(place.endpoint)}"),
             *("--host", "0.0.0.0"),  # noqa: S104 - in a pod
             *("--port", str(names.PORT)),
+            *("--grpc-port", str(names.GRPC_PORT)),
+            *("--backend-grpc-port", str(names.GRPC_PORT)),
             *("--drain-seconds", str(DRAIN_SECONDS)),
         ],
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108
-        "ports": [{"containerPort": names.PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "http", "containerPort": names.PORT, "protocol": "TCP"},
+            {"name": names.GRPC_PORT_NAME, "containerPort": names.GRPC_PORT, "protocol": "TCP"},
+        ],
         "readinessProbe": probe("/gateway/ready", 2, 3),
         "livenessProbe": probe("/gateway/status", 10, 6),
         "resources": {
-            "requests": {"cpu": "25m", "memory": "96Mi"},
+            "requests": {"cpu": "25m", "memory": "128Mi"},
             "limits": {"cpu": "1", "memory": "512Mi"},
         },
         "securityContext": CONTAINER_SECURITY,

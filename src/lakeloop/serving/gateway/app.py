@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 import httpx
@@ -24,6 +24,7 @@ BACKEND_PATH = "/gateway/backends/"
 TAKE_OVER_SECONDS = 10.0
 """How long the first of two backends may take; then the other is asked: a version that hangs costs no request."""
 VERSION_HEADER = b"lakeloop-model-version"
+NO_MODEL = "no model is deployed"
 _HOP_BY_HOP = {
     b"connection",
     b"keep-alive",
@@ -61,6 +62,17 @@ class Sender(Protocol):
 
 class TooLarge(Exception):  # noqa: N818 - answered with 413
     """The request's body is over the limit."""
+
+
+def attempts(backends: Sequence[Backend]) -> list[tuple[Backend, float]]:
+    """Backends to try for one request, each with the seconds that it has.
+
+    A backend may be several pods, of which one has just gone: alone, it is asked again.
+    """
+    chosen = order_of_attempts(backends, random.random())  # noqa: S311 - traffic shares
+    if len(chosen) == 1:
+        return [(chosen[0], ANSWER_SECONDS)] * 2
+    return [(b, ANSWER_SECONDS if index else TAKE_OVER_SECONDS) for index, b in enumerate(chosen)]
 
 
 class Gateway:
@@ -119,11 +131,8 @@ class Gateway:
     async def _forward(self, scope: dict[str, Any], body: bytes) -> tuple[int, Any, Headers]:
         routes = self._routes.current()
         await self._backends.keep({b.url for b in routes.backends})
-        problem = "no model is deployed"
-        backends = order_of_attempts(routes.backends, random.random())  # noqa: S311 - traffic shares
-        seconds = ANSWER_SECONDS if len(backends) == 1 else TAKE_OVER_SECONDS
-        # A backend may be several pods, of which one has just gone: alone, it is asked again.
-        for backend in backends if len(backends) > 1 else backends * 2:
+        problem = NO_MODEL
+        for backend, seconds in attempts(routes.backends):
             try:
                 return await self._send(backend, scope, body, seconds)
             except _NOT_ANSWERED as error:
@@ -132,7 +141,6 @@ class Gateway:
             except httpx.TimeoutException:
                 if seconds == ANSWER_SECONDS:
                     return 504, _error(f"version {backend.version} did not answer in time"), []
-            seconds = ANSWER_SECONDS
         return 503, _error(problem), []
 
     async def _send(

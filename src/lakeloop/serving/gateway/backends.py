@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import httpx
 
@@ -43,13 +44,18 @@ class Backends:
         """
         if url not in self._pools:
             self._pools[url] = _transport(_LIMITS)
+        with self.counted(url):
+            return await _exchange(self._pools[url], url, method, target, headers, body, seconds)
+
+    @contextmanager
+    def counted(self, url: str) -> Iterator[None]:
+        """One request to a backend: under way, and answered unless it fails."""
         self._under_way[url] = self._under_way.get(url, 0) + 1
         try:
-            answered = await _exchange(self._pools[url], url, method, target, headers, body, seconds)
+            yield
         finally:
             self._under_way[url] -= 1
         self._answered[url] = self._answered.get(url, 0) + 1
-        return answered
 
     def counts(self, url: str) -> dict[str, int]:
         """Requests under way at a backend, and answered by it so far."""

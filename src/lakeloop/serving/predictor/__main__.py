@@ -13,7 +13,7 @@ from pathlib import Path
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
 from lakeloop.runtime import light_xgboost
-from lakeloop.serving.listener import add_listener_options, announce, bind, reserve, say, serve
+from lakeloop.serving.listener import add_listener_options, address_of, announce, bind, reserve, say, serve
 from lakeloop.serving.workers import Workers, in_child
 
 
@@ -93,11 +93,12 @@ def _serve(
         ready()
         serve(app, listener, options.drain_seconds)
     else:
+        from lakeloop.serving.grpc_server import WithGrpc
         from lakeloop.serving.predictor.open_inference.methods import grpc_api
-        from lakeloop.serving.predictor.open_inference.server import WithGrpc
+        from lakeloop.serving.predictor.open_inference.server import Methods
 
-        address = "{}:{}".format(*grpc.getsockname()[:2])
-        both = WithGrpc(app, grpc_api(predictor, metrics, guards), address, guards.limits, ready)
+        methods = Methods(grpc_api(predictor, metrics, guards))
+        both = WithGrpc(app, methods, address_of(grpc), guards.limits, ready)
         serve(both, listener, options.drain_seconds, lifespan=True)
     finishing = writer.close() if writer else None
     if finishing is not None:

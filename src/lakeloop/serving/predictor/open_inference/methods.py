@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
 from lakeloop.serving.api import Answer, Api, Call, Guards, Route
+from lakeloop.serving.grpc_server import HEALTH, SERVICE
 from lakeloop.serving.http import Refused
 from lakeloop.serving.metrics import ServerMetrics
 from lakeloop.serving.predictor.app import Predictor
@@ -18,8 +19,6 @@ from lakeloop.serving.predictor.open_inference.tensors import v2_request, v2_res
 from lakeloop.serving.predictor.protocols import check_model
 from lakeloop.serving.rows import InvalidRequest
 
-SERVICE = "inference.GRPCInferenceService"
-HEALTH = "grpc.health.v1.Health"
 _NO_REPOSITORY = ("RepositoryModelLoad", "RepositoryModelUnload")
 """KServe's own additions to the service."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import hypothesis.strategies as st
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from lakeloop.adapters.duckdb.feature_rows import feature_rows as in_process
+from lakeloop.adapters.spark import feature_rows as spark_feature_rows
 from lakeloop.adapters.spark.feature_rows import feature_rows as in_spark
 from lakeloop.domain.dialects import DUCKDB
 from lakeloop.domain.feature_table import feature_table
@@ -72,7 +74,7 @@ def use_case(event_time: str = "at") -> UseCase:
     return UseCase.model_validate(
         {
             "name": "engines",
-            "table": {"name": "a.b", "key": ["id"], "event_time": event_time, "columns": COLUMNS},
+            "table": {"name": "a.b", "key": ["id", "who"], "event_time": event_time, "columns": COLUMNS},
             "source": {"kind": "files", "path": "x.csv"},
             "label": {"column": "y"},
             "features": FEATURES,
@@ -100,11 +102,16 @@ def both(
     types = dict(COLUMNS) | {"met": "timestamptz"}
     frame = spark_lake.spark.createDataFrame
     earlier = None if history is None else frame(history)
-    many, few = (
-        by_id(in_spark(frame(source), feature_table(declared, types), "r", earlier, rows).toArrow())
-        for rows in (None, 1000)
-    )
-    assert many == few, "sorted by Spark, or by numpy"
+
+    def in_spark_of(rows_at_most: int | None) -> list[dict[str, Any]]:
+        computed = in_spark(frame(source), feature_table(declared, types), "r", earlier, rows_at_most)
+        return by_id(computed.toArrow())
+
+    many = in_spark_of(None)
+    with mock.patch.object(spark_feature_rows, "FEW_CORES", 0):
+        assert many == in_spark_of(1000), "sorted by Spark, or by numpy"
+    with mock.patch.object(spark_feature_rows, "TASK_ROWS", 300):
+        assert many == in_spark_of(1000), "shuffled, or read by each of four tasks"
     return many, by_id(in_process(source, feature_table(declared, types, DUCKDB), "r", history))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import reduce
+from math import ceil
 from typing import TYPE_CHECKING
 
 from lakeloop.domain.feature_table import FeatureTable
@@ -20,6 +21,9 @@ _PLACE = "_past_place"
 _MOST_LISTED = 500
 IN_MEMORY_ROWS = 1_000_000
 """Up to so many rows in all, none of which is in a partition twice, an executor's Python holds a partition at once."""
+TASK_ROWS = 500_000
+FEW_CORES = 4
+"""On one machine with no more, reading few rows once a task costs less than a shuffle of them."""
 
 
 def feature_rows(
@@ -31,7 +35,7 @@ def feature_rows(
 ) -> DataFrame:
     """The table's columns, `_range_id` last; rows without a label are still there.
 
-    One shuffle an entity that features look at, each with all of that entity's features.
+    At most one shuffle an entity that features look at, each with all of that entity's features.
 
     Args:
         source: rows of the range.
@@ -43,28 +47,54 @@ def feature_rows(
     """
     from pyspark.sql import functions as F  # noqa: N812 - the field's name for it
 
-    own = [F.expr(c.sql).alias(c.name) for c in table.columns if c.sql is not None]
-    hidden = {alias: sql for past in table.past for alias, sql in _prefixed(past, table).items()}
-    rows = source.select(*own, *(F.expr(sql).alias(alias) for alias, sql in hidden.items()))
+    own, places = _columns(table)
+    rows = source.select(*(F.expr(sql).alias(name) for name, sql in own.items()))
     few = rows_at_most is not None and rows_at_most <= IN_MEMORY_ROWS
-    for past in table.past:
-        seen = None if history is None else _seen(history, source, past, few=few)
-        rows = _looked_back(rows, table, past, seen, few=few)
+    tasks = _tasks(source, rows_at_most or 0, alone=history is None and len(table.past) == 1) if few else None
+    for number, (past, named) in enumerate(zip(table.past, places, strict=True)):
+        seen = None if history is None else _seen(history, source, past, named, few=few)
+        needed = set(table.types).union(*(other.values() for other in places[number + 1 :]))
+        keep = [column for column in rows.columns if column in needed]
+        rows = _looked_back(rows, past, named, seen, keep, few=few, tasks=tasks)
     return rows.select(*(F.col(f"`{c.name}`") for c in table.columns), F.lit(range_id).alias(RANGE_ID_COLUMN))
 
 
-def _prefixed(past: PastColumns, table: FeatureTable) -> dict[str, str]:
-    number = table.past.index(past)
-    return {f"_{number}{alias}": sql for alias, sql in past.sql.items()}
+def _columns(table: FeatureTable) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Column -> SQL of all that a row says itself, each SQL once; and by entity, which of them a hidden column is."""
+    columns = {c.name: c.sql for c in table.columns if c.sql is not None}
+    known, places = {sql: name for name, sql in columns.items()}, list[dict[str, str]]()
+    for number, past in enumerate(table.past):
+        for alias, sql in past.sql.items():
+            if sql not in known:
+                known[sql] = f"_{number}{alias}"
+                columns[known[sql]] = sql
+        places.append({alias: known[sql] for alias, sql in past.sql.items()})
+    return columns, places
 
 
-def _seen(history: DataFrame, source: DataFrame, past: PastColumns, *, few: bool) -> DataFrame:
+def _tasks(source: DataFrame, rows: int, *, alone: bool) -> int | None:
+    """How many tasks read few rows, each all of them, and look back for its own entities; None: they are shuffled.
+
+    More than one only where the rows are read straight from the table.
+    """
+    context = source.sparkSession.sparkContext
+    if not context.master.startswith("local") or context.defaultParallelism > FEW_CORES:
+        return None
+    return max(1, ceil(rows / TASK_ROWS)) if alone else 1
+
+
+def _seen(
+    history: DataFrame, source: DataFrame, past: PastColumns, named: dict[str, str], *, few: bool
+) -> DataFrame:
     """Rows that can be looked at: of the range's entities only, and of those with a time only."""
+    from pyspark.sql import functions as F  # noqa: N812
+
     wanted = source.selectExpr(*(f"{sql} AS {alias}" for alias, sql in past.entity.items())).dropna()
     if not few:
         history = _near(history, wanted, past)
     rows = history.selectExpr(*(f"{sql} AS {alias}" for alias, sql in past.sql.items()))
-    return rows.where(f"{AT} IS NOT NULL").join(wanted, list(past.entity), "left_semi")
+    rows = rows.where(f"{AT} IS NOT NULL").join(wanted, list(past.entity), "left_semi")
+    return rows.select(*(F.col(a).alias(c) for c, a in {c: a for a, c in named.items()}.items()))
 
 
 def _near(history: DataFrame, wanted: DataFrame, past: PastColumns) -> DataFrame:
@@ -82,46 +112,82 @@ def _near(history: DataFrame, wanted: DataFrame, past: PastColumns) -> DataFrame
     return history.where(F.col(f"`{name}`").between(F.lit(low), F.lit(high)))
 
 
-def _looked_back(
-    rows: DataFrame, table: FeatureTable, past: PastColumns, seen: DataFrame | None, *, few: bool
+def _looked_back(  # noqa: PLR0913
+    rows: DataFrame,
+    past: PastColumns,
+    named: dict[str, str],
+    seen: DataFrame | None,
+    keep: list[str],
+    *,
+    few: bool,
+    tasks: int | None,
 ) -> DataFrame:
-    """The rows with this entity's features instead of its hidden columns."""
+    """The rows with this entity's features beside the columns that are kept.
+
+    Args:
+        rows: with all columns.
+        past: what to compute.
+        named: hidden column -> the column that it is.
+        seen: the rows that can be looked at, with those; None: `rows` are.
+        keep: columns of `rows`.
+        few: whether a partition is held in memory; else it is sorted by Spark.
+        tasks: as `_tasks` has it.
+    """
     from pyspark.sql import functions as F  # noqa: N812
     from pyspark.sql.types import StructType
 
-    names = _prefixed(past, table)
-    for alias, plain in zip(names, past.sql, strict=True):
-        rows = rows.withColumnRenamed(alias, plain)
-    keep = [c for c in rows.columns if c not in past.sql]
-    rows = rows.withColumn(ROLE, F.lit(BOTH if seen is None else LOOKS).cast("tinyint"))
-    if seen is not None:
-        seen = seen.withColumn(ROLE, F.lit(SEEN).cast("tinyint"))
-        rows = rows.unionByName(seen, allowMissingColumns=True)
     kept = StructType([f for f in rows.schema.fields if f.name in keep])
     for feature in past.features:
         kept = kept.add(feature.name, "string" if feature.value in past.texts else "double")
-    together = _together(rows, past)
+    if seen is not None:
+        rows = rows.withColumn(ROLE, F.lit(LOOKS).cast("tinyint"))
+        seen = seen.withColumn(ROLE, F.lit(SEEN).cast("tinyint"))
+        rows = rows.unionByName(seen, allowMissingColumns=True)
+    together = _together(rows, past, named, tasks)
     if not few:
-        together = together.sortWithinPartitions(*past.entity, AT, *past.keys, *past.values, ROLE)
-    return together.drop(_PLACE).mapInArrow(_stream(past, [f.name for f in kept.fields], few=few), kept)
+        together = together.sortWithinPartitions(*_order(past, named, together.columns))
+    return together.mapInArrow(_stream(past, named, [f.name for f in kept.fields], few=few), kept)
 
 
-def _together(rows: DataFrame, past: PastColumns) -> DataFrame:
+def _order(past: PastColumns, named: dict[str, str], columns: list[str]) -> list[str]:
+    order = (named[alias] for alias in (*past.entity, AT, *past.keys, *past.values))
+    return [f"`{column}`" for column in (*dict.fromkeys(order), *({ROLE} & set(columns)))]
+
+
+def _together(rows: DataFrame, past: PastColumns, named: dict[str, str], tasks: int | None) -> DataFrame:
     """Rows of an entity in one partition. Those without a place are spread, not heaped."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    known = reduce(lambda a, b: a & b, (F.col(c).isNotNull() for c in (*past.entity, AT)))
-    place = F.when(known, F.xxhash64(*past.entity)).otherwise(F.xxhash64(*past.keys, AT))
-    return rows.withColumn(_PLACE, place).repartition(_PLACE)
+    if tasks == 1:
+        return rows.coalesce(1)
+    entity, rest = ([F.col(f"`{named[a]}`") for a in group] for group in (past.entity, [*past.keys, AT]))
+    known = reduce(lambda a, b: a & b, (c.isNotNull() for c in (*entity, F.col(f"`{named[AT]}`"))))
+    place = F.when(known, F.xxhash64(*entity)).otherwise(F.xxhash64(*rest))
+    if tasks is None:
+        return rows.withColumn(_PLACE, place).repartition(_PLACE).drop(_PLACE)
+    parts = (rows.where(F.pmod(place, F.lit(tasks)) == number).coalesce(1) for number in range(tasks))
+    return reduce(lambda a, b: a.union(b), parts)
 
 
-def _stream(past: PastColumns, keep: list[str], *, few: bool) -> Stream:
+def _stream(past: PastColumns, named: dict[str, str], keep: list[str], *, few: bool) -> Stream:
     """What an executor does with a partition: few rows at once; many, which come in order, batch by batch."""
 
     def look_back(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from lakeloop.domain.past import with_past
         from lakeloop.domain.past_in_memory import with_past_at_once
 
-        return (with_past_at_once if few else with_past)(batches, past, keep)
+        whole = (_with_hidden(batch, named) for batch in batches)
+        return (with_past_at_once if few else with_past)(whole, past, keep)
 
     return look_back
+
+
+def _with_hidden(batch: pa.RecordBatch, named: dict[str, str]) -> pa.RecordBatch:
+    """The hidden columns under their own names, no byte of them copied; without a role all rows have both."""
+    import pyarrow as pa
+
+    for alias, column in named.items():
+        batch = batch.append_column(alias, batch.column(column))
+    if ROLE in batch.schema.names:
+        return batch
+    return batch.append_column(ROLE, pa.repeat(pa.scalar(BOTH, pa.int8()), batch.num_rows))

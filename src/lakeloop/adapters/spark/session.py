@@ -177,6 +177,7 @@ def _local(settings: Settings, rows: int | None) -> dict[str, str]:
         "spark.sql.adaptive.enabled": "false" if small else "true",
         "spark.sql.codegen.wholeStage": "false" if small else "true",
         "spark.shuffle.compress": "false" if small else "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     }
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from lakeloop.adapters.kserve.deployer import KServeDeployer
+from lakeloop.adapters.kserve.names import GRPC_PORT, predictor_name
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.rollout import Candidate
 from lakeloop.settings import Settings
-from tests.e2e.endpoint_place import EndpointPlace, endpoint_place, wait_for
+from tests.e2e.endpoint_place import EndpointPlace, endpoint_place, forwarded, wait_for
 from tests.fakes.models import ROWS, candidate, model_folder
+from tests.fakes.open_inference import Stub, inference, scores
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 ENDPOINT = "card-fraud"
@@ -109,6 +111,17 @@ def test_no_request_fails_through_a_redeploy_and_a_rollback_at_fifty_requests_a_
     assert told["failed"] == 0, told["failures"]
     assert sum(told["versions"].values()) == told["sent"]
     assert min(told["versions"].values()) > RATE, "each version had its second of requests"
+
+
+def test_grpc_answers_as_http_does(place: EndpointPlace, models: list[Candidate]) -> None:
+    ours = deployer(place)
+    handle, _ = roll_out(ours, models[0])
+    told = ours.ask(ENDPOINT, ROWS)
+    for service in (ENDPOINT, predictor_name(ENDPOINT, handle)):
+        with forwarded(place.namespace, f"svc/{service}", GRPC_PORT) as port:
+            answer = Stub(f"127.0.0.1:{port}").infer(inference(ROWS))
+        assert scores(answer) == told["scores"]
+        assert answer.model_version == told["model_version"] == "1"
 
 
 def test_a_bad_image_is_named_and_what_serves_goes_on(place: EndpointPlace, models: list[Candidate]) -> None:

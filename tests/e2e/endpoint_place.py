@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from lakeloop.adapters.kserve.access import DEPLOYER_RULES, GATEWAY_RULES, OUTSIDE_RULES, role
+from lakeloop.adapters.kserve.access import DEPLOYER_RULES, GATEWAY_RULES, OUTSIDE_RULES, STOPPING_RULES, role
 from lakeloop.adapters.kserve.names import CREDENTIALS_SECRET, ENDPOINT_SERVICE_ACCOUNT, SETTINGS_CONFIG_MAP
 from lakeloop.settings import Settings
 
@@ -192,7 +192,7 @@ def _make(namespace: str, keys: dict[str, str]) -> None:
             "data": settings,
         },
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CREDENTIALS_SECRET}, "stringData": keys},
-        *_account(namespace, "lakeloop-steps", (*DEPLOYER_RULES, *OUTSIDE_RULES)),
+        *_account(namespace, "lakeloop-steps", (*DEPLOYER_RULES, *OUTSIDE_RULES, *STOPPING_RULES)),
         *_account(namespace, ENDPOINT_SERVICE_ACCOUNT, GATEWAY_RULES),
     ]
     kubectl("-n", namespace, "apply", "-f", "-", stdin=yaml.safe_dump_all(objects))

@@ -186,3 +186,13 @@ def test_a_version_proved_with_two_gateways_survives_the_loss_of_pods(
         place.kubectl("delete", pods.split()[0], "--timeout=120s")
     told = end_load(place)
     assert told["failed"] == 0, told["failures"]
+
+
+def test_a_stopped_endpoint_leaves_nothing_that_runs(place: EndpointPlace, models: list[Candidate]) -> None:
+    ours = deployer(place)
+    roll_out(ours, models[0])
+    assert ours.stop(ENDPOINT) is True
+    kinds = "inferenceservices,deployments,services,poddisruptionbudgets"
+    assert place.kubectl("get", kinds, "-l", f"lakeloop.dev/endpoint={ENDPOINT}", "-o", "name") == ""
+    assert ours.live(ENDPOINT) is None
+    assert ours.stop(ENDPOINT) is False

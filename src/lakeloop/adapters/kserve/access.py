@@ -16,9 +16,9 @@ def _rule(group: str, resource: str, *verbs: str) -> Rule:
 
 DEPLOYER_RULES: tuple[Rule, ...] = (
     _rule("serving.kserve.io", "inferenceservices", "get", "list", "create", "patch", "delete"),
-    _rule("apps", "deployments", "get", "create", "patch", "delete"),
-    _rule("policy", "poddisruptionbudgets", "get", "create", "patch", "delete"),
-    _rule("", "services", "get", "create", "patch", "delete"),
+    _rule("apps", "deployments", "get", "create", "patch"),
+    _rule("policy", "poddisruptionbudgets", "create", "patch"),
+    _rule("", "services", "get", "create", "patch"),
     _rule("", "configmaps", "get", "list", "create", "patch", "update", "delete"),
     _rule("", "pods", "get", "list"),
     _rule("", "pods/log", "get"),
@@ -31,7 +31,14 @@ OUTSIDE_RULES: tuple[Rule, ...] = (
 )
 """Besides those, of a person who redeploys from a laptop: endpoints are asked through the API server's proxy."""
 
-GATEWAY_RULES: tuple[Rule, ...] = (_rule("", "configmaps", "get", "list", "watch"),)
+STOPPING_RULES: tuple[Rule, ...] = (
+    _rule("apps", "deployments", "delete"),
+    _rule("policy", "poddisruptionbudgets", "get", "delete"),
+    _rule("", "services", "delete"),
+)
+"""Besides those, of a person who ends an endpoint (`lakeloop stop`). No step does."""
+
+GATEWAY_RULES: tuple[Rule, ...] = (_rule("", "configmaps", "list", "watch"),)
 """Of the gateway's account: it follows its routes."""
 
 

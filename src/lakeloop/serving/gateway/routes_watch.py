@@ -2,7 +2,7 @@
 
 A mounted ConfigMap would follow a minute later, when the kubelet looks. Protocol: list, then watch from the list's
 resourceVersion (Kubernetes API concepts, "Efficient detection of changes"), by httpx, which the gateway has
-anyway; the service account needs get, list and watch of ConfigMaps.
+anyway; the service account needs list and watch of ConfigMaps.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ ACCOUNT_PREFIX: Final = "system:serviceaccount:"
 CONTROLLERS: Final = ("kube-system", "kubeflow", "kserve", "cert-manager")
 NAMESPACES: Final = ("kubeflow", "lakeloop")
 OURS: Final = "lakeloop-"
+CREATED: Final = 201
 FORBIDDEN: Final = 403
 RESTART_TIMEOUT_SECONDS: Final = 180
 _SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
@@ -91,17 +92,19 @@ def _place(document: Mapping[str, Any]) -> tuple[str, str]:
 def used(held: Held, event: Mapping[str, Any]) -> bool:
     """Whether an audit event is a call that this right allowed.
 
+    Server-side apply of what was not there is a patch that needs the right to create, too.
     Tests make accounts of the same names, with the same rules, in namespaces of their own: these count everywhere.
     """
     target = event.get("objectRef", {})
     kind = "/".join(filter(None, (target.get("resource"), target.get("subresource"))))
-    right = held.right
+    right, code = held.right, event.get("responseStatus", {}).get("code")
     return (
         _account(event) == held.account.rpartition(":")[2]
         and (target.get("namespace") == held.namespace or target.get("namespace") not in NAMESPACES)
-        and (target.get("apiGroup", ""), kind, event["verb"]) == (right.group, right.resource, right.verb)
+        and (target.get("apiGroup", ""), kind) == (right.group, right.resource)
+        and right.verb in {event["verb"], "create" if code == CREATED else ""}
         and right.name in {"", target.get("name")}
-        and event.get("responseStatus", {}).get("code") != FORBIDDEN
+        and code != FORBIDDEN
     )
 
 

@@ -50,6 +50,14 @@ def test_a_right_without_a_name_is_used_with_any() -> None:
     )
 
 
+def test_applying_what_was_not_there_uses_the_right_to_create() -> None:
+    create = Held(STEPS, "kubeflow", Right("apps", "deployments", "", "create"))
+    patch = {"resource": "deployments", "apiGroup": "apps", "verb": "patch"}
+    assert used(create, call(201, **patch))
+    assert not used(create, call(200, **patch))
+    assert used(create._replace(right=create.right._replace(verb="patch")), call(201, **patch))
+
+
 def test_rights_are_read_through_bindings_across_namespaces() -> None:
     rules = [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["store-key"], "verbs": ["get"]}]
     subject = {"kind": "ServiceAccount", "name": "lakeloop-steps", "namespace": "kubeflow"}

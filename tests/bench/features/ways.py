@@ -114,15 +114,15 @@ def lakeloop_in_process(file: Path) -> pa.Table:
 
 def lakeloop_in_process_increment(file: Path, increment: Path) -> pa.Table:
     """The new rows only, and of the others just the columns and customers that they look at."""
-    import pyarrow.compute as pc
-    from pyarrow import dataset, parquet
+    from pyarrow import parquet
 
     from lakeloop.adapters.duckdb.feature_rows import feature_rows
+    from lakeloop.adapters.in_process.entities import among
 
     rows = parquet.read_table(increment, columns=list(COLUMNS))
-    customers = rows.column("id").unique()
-    seen = ["loan_id", "id", "loan_date", "loan_amount"]
-    history = dataset.dataset([file, increment]).to_table(columns=seen, filter=pc.field("id").isin(customers))
+    seen, customers = ["loan_id", "id", "loan_date", "loan_amount"], rows.column("id").unique()
+    tables = (parquet.read_table(part, columns=seen) for part in (file, increment))
+    history = pa.concat_tables(table.filter(among(table.column("id"), customers)) for table in tables)
     return feature_rows(rows, declared("duckdb"), "bench", history)
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lakeloop.adapters.duckdb.feature_rows import past_values
+from lakeloop.adapters.in_process.entities import among
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.past_columns import PastColumns
 
@@ -54,8 +55,6 @@ class InProcessPast:
 
     def _of_same_entities(self, rows: pa.Table) -> pa.Table:
         """Of one kind of entity only the history of those who are asked for."""
-        import pyarrow.compute as pc
-
         history, first = self._history, {past.source_entity[0] for past in self.past}
         if history is None:
             return rows.slice(0, 0)
@@ -63,4 +62,4 @@ class InProcessPast:
             return history
         name = first.pop()
         asked = rows.column(name).unique().cast(history.schema.field(name).type)
-        return history.filter(pc.is_in(history.column(name), asked.drop_null()))
+        return history.filter(among(history.column(name), asked.drop_null()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.iceberg.rows import appended, schema_at, select, stream
+from lakeloop.adapters.in_process.entities import among
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.plan import Plan
 from lakeloop.domain.snapshots import SnapshotRange
@@ -55,7 +56,7 @@ def history_rows(
         low, high = bounds["min"].as_py(), bounds["max"].as_py()
         filter_ = And(GreaterThanOrEqual(entity, low), LessThanOrEqual(entity, high))
     rows = stream(loaded, int(range_.to_snapshot_id), selected, filter_)
-    kept = (batch.filter(pc.is_in(batch.column(entity), distinct)) for batch in rows)
+    kept = (batch.filter(among(batch.column(entity), distinct)) for batch in rows)
     return pa.Table.from_batches(kept, schema=None) if len(distinct) else pa.Table.from_batches(list(rows))
 
 

@@ -151,7 +151,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _own_namespace(item: pytest.Item) -> tuple[str, ...]:
-    name = getattr(item, "funcargs", {}).get("namespace")
+    """Of the fixture `namespace`, or of the place where a module's tests deploy or run Spark."""
+    given = getattr(item, "funcargs", {})
+    name = given.get("namespace") or getattr(given.get("place"), "namespace", "")
     return (name,) if name else ()
 
 

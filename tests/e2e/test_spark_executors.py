@@ -76,7 +76,7 @@ def test_executors_come_while_tasks_wait_go_when_idle_and_leave_with_the_step(pl
     assert code == 0, log
     assert "forbidden" not in log
     assert "::progress::executors: 3 running" in log
-    assert place.executors() == []
+    wait_for(lambda: place.executors() == [], 60, "the end of the executors that were going")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_full_java_heap_is_told_with_the_field_to_raise(place: SparkPlace) -> 
     code, log = place.ended(END_SECONDS)
     assert code == 1, log
     line = error_line(log)
-    assert "Java heap (512 MiB)" in line
+    assert "Java heap (512 MiB)" in line, log
     assert "spark.executors.memory_mib (now 512)" in line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import cast
@@ -156,6 +157,21 @@ def test_the_cause_behind_an_error_counts() -> None:
     outer = LakeloopError("Spark could not compute the features")
     outer.__cause__ = cause
     error = watching.explained(outer)
+    assert error is not None
+    assert "killed for using more memory" in error.problem
+
+
+def test_an_executor_that_was_ending_is_waited_for_and_told_by_its_end() -> None:
+    refused = RuntimeError(
+        "Lost task 0.1 in stage 0.0 (TID 2) (10.0.0.1 executor 1): java.util.concurrent.RejectedExecutionException: "
+        "Task TaskRunner@68 rejected from ThreadPoolExecutor@37[Shutting down, pool size = 1, queued tasks = 0]"
+    )
+    pods = ScriptedPods(ExecutorPod("e-1", "running"))
+    watching = watch(pods)
+    timer = threading.Timer(1.5, lambda: pods.pods.update({"e-1": failed("e-1")}))
+    timer.start()
+    error = watching.explained(refused)
+    timer.join()
     assert error is not None
     assert "killed for using more memory" in error.problem
 

@@ -30,6 +30,8 @@ _LOSS_IN_SPARK = re.compile(
     r"|ShuffleStatusNotFound|Could not recover from a failed barrier|exit(?:ed with exit)? code",
     re.IGNORECASE,
 )
+_GOING_IN_SPARK = re.compile(r"RejectedExecutionException.{0,400}(Shutting down|Terminated)", re.DOTALL)
+"""A task came to an executor that is ending, as after an error of its heap: Spark tells the refusal, not the end."""
 _HEAP_IN_SPARK = re.compile(r"java\.lang\.OutOfMemoryError|SparkOutOfMemoryError|UNABLE_TO_ACQUIRE_MEMORY")
 _PYTHON_GONE = re.compile(r"Python worker exited unexpectedly")
 _GATEWAY_GONE = re.compile(
@@ -153,6 +155,11 @@ def _pending_texts(pod: ExecutorPod, image: str) -> tuple[str, str]:
     )
 
 
+def is_going(spark_said: str) -> bool:
+    """Whether Spark's error comes from an executor whose end may not have been seen yet."""
+    return bool(_GOING_IN_SPARK.search(spark_said))
+
+
 def loss_error(losses: Sequence[Loss], spark_said: str, executors: Executors) -> LakeloopError | None:
     """What lost executors mean for a failed step; None where Spark's error is not about them (wrong data, say)."""
     kind = _cause({loss_class(x) for x in losses}, spark_said)
@@ -168,7 +175,8 @@ def loss_error(losses: Sequence[Loss], spark_said: str, executors: Executors) ->
 
 def _cause(classes: set[FailureClass], spark_said: str) -> FailureClass | None:
     """The worst that fits what Spark said."""
-    about_losses = bool(_LOSS_IN_SPARK.search(spark_said) or _GATEWAY_GONE.search(spark_said))
+    patterns = (_LOSS_IN_SPARK, _GATEWAY_GONE, _GOING_IN_SPARK)
+    about_losses = any(pattern.search(spark_said) for pattern in patterns)
     heap, python = _HEAP_IN_SPARK.search(spark_said), _PYTHON_GONE.search(spark_said)
     if "oom_killed" in classes and (about_losses or heap or python):
         return "oom_killed"

@@ -12,6 +12,7 @@ from lakeloop.adapters.spark.on_kubernetes.api import Pods
 from lakeloop.adapters.spark.on_kubernetes.diagnosis import (
     Loss,
     hopeless,
+    is_going,
     loss_error,
     loss_text,
     pending_error,
@@ -26,6 +27,8 @@ POLL_SECONDS = 1.0
 END_TIMEOUT_SECONDS = 20
 GRACE_SECONDS = 5
 KEPT_SECONDS = 10
+LAST_LOOK_SECONDS = 15.0
+"""So long an executor may take to end that Spark saw ending."""
 
 
 class ExecutorWatch:
@@ -88,8 +91,13 @@ class ExecutorWatch:
             return self._verdict
         if isinstance(error, UserError | ConflictError | RefusedError):
             return None
+        said = _whole_text(error)
         self._look_once()
-        return loss_error(list(self._losses.values()), _whole_text(error), self._request.resources.executors)
+        until = time.monotonic() + LAST_LOOK_SECONDS
+        while is_going(said) and not self._losses and time.monotonic() < until:
+            self._over.wait(POLL_SECONDS)
+            self._look_once()
+        return loss_error(list(self._losses.values()), said, self._request.resources.executors)
 
     def _follow(self) -> None:
         while not self._over.wait(POLL_SECONDS):

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 from lakeloop.domain.errors import LakeloopError
 from scripts.cluster.bring_up import command, programs_of
+from scripts.cluster.programs import script
 
 DOWN_TIMEOUT_SECONDS: Final = 300
 
@@ -30,8 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LakeloopError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    script(main)

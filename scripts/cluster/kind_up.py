@@ -1,7 +1,6 @@
 """`make kind-up`: from nothing to a cluster that can retrain; again is quick. CLUSTER names the kind cluster."""
 
 import os
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from lakeloop.domain.errors import LakeloopError, UserError
+from lakeloop.domain.errors import UserError
 from scripts.cluster.bring_up import bring_up, programs_of
 from scripts.cluster.loading import load
-from scripts.cluster.programs import Programs
+from scripts.cluster.programs import Programs, script
 from scripts.cluster.readiness import wait_ready
 from scripts.cluster.secrets import ensure_secrets
 from scripts.cluster.stand_ins import ensure_images
@@ -103,8 +102,4 @@ ready: kind cluster {cluster}, after {time.monotonic() - _STARTED:.0f} s
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LakeloopError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    script(main)

@@ -4,7 +4,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -104,6 +105,15 @@ class Programs:
                 fix=_FROM.get(program, f"install {program}, or mend the path"),
             )
         return found
+
+
+def script(main: Callable[[], None]) -> None:
+    """Run a script of this folder: an error that it knows is told in one line, and is the process' exit code."""
+    try:
+        main()
+    except LakeloopError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def docker_client(path: str) -> str | None:

@@ -18,7 +18,7 @@ import yaml
 
 from lakeloop.domain.errors import LakeloopError
 from scripts.cluster.bring_up import programs_of
-from scripts.cluster.programs import Programs
+from scripts.cluster.programs import Programs, script
 
 OVERLAY: Final = Path(__file__).parents[2] / "manifests/overlays/kind"
 ACCOUNT_PREFIX: Final = "system:serviceaccount:"
@@ -199,8 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except LakeloopError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    script(main)

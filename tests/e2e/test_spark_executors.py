@@ -76,7 +76,7 @@ def test_executors_come_while_tasks_wait_go_when_idle_and_leave_with_the_step(pl
     assert code == 0, log
     assert "forbidden" not in log
     assert "::progress::executors: 3 running" in log
-    wait_for(lambda: place.executors() == [], 60, "the end of the executors that were going")
+    wait_for(lambda: place.executors() == [], GONE_SECONDS, "the executors' end")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_pods_that_stay_pending_end_the_step_with_the_reason(
     line = error_line(log)
     assert said in line
     assert advice in line
-    assert place.executors() == []
+    wait_for(lambda: place.executors() == [], GONE_SECONDS, "the executors' end")
 
 
 def test_a_quota_that_has_no_room_is_told(place: SparkPlace) -> None:
@@ -175,7 +175,7 @@ def test_an_executor_over_its_memory_limit_is_told_with_the_field_to_raise(place
     line = error_line(log)
     assert "memory" in line
     assert "raise spark.executors.memory_overhead_mib (now 384)" in line
-    assert place.executors() == []
+    wait_for(lambda: place.executors() == [], GONE_SECONDS, "the executors' end")
 
 
 def test_a_full_java_heap_is_told_with_the_field_to_raise(place: SparkPlace) -> None:

@@ -21,6 +21,8 @@ SYNCED := .venv/.synced
 FETCHED := $(JARS)/.fetched
 ARCHIVED := .venv/.class-archive
 WORKBENCH := .venv/.workbench-client
+# What has a target of its own.
+APART := not e2e and not every_fault and not old_mlflow and not kserve_sdk
 # Long files first, so that the short ones fill up the end.
 TESTS := tests/integration tests/faults tests/contract tests/golden tests/unit
 
@@ -97,11 +99,11 @@ $(WORKBENCH): $(FETCHED) tests/emulators/cai/description.py tests/emulators/cai/
 .PHONY: test
 test: ready ## Lint, types, layers, then unit, contract, golden, integration and fault tests
 	@$(MAKE) --no-print-directory -j2 setup lint
-	@$(BIN)/pytest $(TESTS) -m "not crash and not e2e and not every_fault and not old_mlflow and not kserve_sdk" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/pytest $(TESTS) -m "not crash and $(APART)" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## Unit, contract and golden tests that need no JVM
-	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark and not e2e and not every_fault and not old_mlflow and not kserve_sdk" $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/unit tests/contract tests/golden -m "not spark and $(APART)" $(PYTEST_ARGS)
 
 .PHONY: test-e2e
 test-e2e: setup ## The cluster tests; brings the cluster up if it is not, removes it if it did (KEEP_CLUSTER=1 keeps it)

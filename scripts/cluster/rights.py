@@ -85,6 +85,11 @@ def declared(documents: Sequence[Mapping[str, Any]]) -> set[Held]:
     }
 
 
+def of_overlay(programs: Programs) -> set[Held]:
+    """What the manifests that `make kind-up` applies declare."""
+    return declared(list(yaml.safe_load_all(programs.kubectl("kustomize", str(OVERLAY)))))
+
+
 def _place(document: Mapping[str, Any]) -> tuple[str, str]:
     return document["metadata"]["namespace"], document["metadata"]["name"]
 
@@ -173,10 +178,8 @@ def _write(programs: Programs, node: str, path: str, document: Mapping[str, Any]
 
 def compare(programs: Programs, node: str) -> None:
     """Print how often each right was used, and what was refused."""
-    rendered = yaml.safe_load_all(programs.kubectl("kustomize", str(OVERLAY)))
     events = [event for event in _events(programs, node) if _account(event).startswith(OURS)]
-    held = sorted(declared([one for one in rendered if one["metadata"].get("namespace")]))
-    for one in held:
+    for one in sorted(of_overlay(programs)):
         times = sum(used(one, event) for event in events)
         what = f"{one.right.group or 'core'}/{one.right.resource} {one.right.name}".strip()
         print(f"{times or 'UNUSED':>7}  {one.account} in {one.namespace}: {one.right.verb} {what}")

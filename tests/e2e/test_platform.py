@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lakeloop.domain.errors import LakeloopError
-from scripts.cluster.rights import Right, declared, rights
+from scripts.cluster.rights import Right, of_overlay, rights
 from tests.e2e.cluster import PLATFORM, STEPS, Cluster
 from tests.e2e.left_behind import told_secrets
 from tests.e2e.step_pods import step_pod
@@ -101,8 +101,7 @@ def held(cluster: Cluster, account: tuple[str, str], where: str) -> set[Right]:
 
 def declared_for(cluster: Cluster, account: tuple[str, str], where: str) -> set[Right]:
     """What the Roles of the overlay say, through its RoleBindings."""
-    rendered = yaml.safe_load_all(cluster.kubectl("kustomize", str(ROOT / "manifests/overlays/kind")))
-    named = declared([one for one in rendered if one["metadata"].get("namespace")])
+    named = of_overlay(cluster.programs)
     return {one.right for one in named if (one.account, one.namespace) == (":".join(account), where)}
 
 

@@ -41,7 +41,7 @@ def test_calls_by_rest_and_grpc_are_spans_of_the_caller_s_trace(
     with grpc_serving(folder, guards) as (stub, http):
         call(http, "POST", "/predict", json={"rows": ROWS}, headers={"traceparent": PARENT})
         stub.infer(inference(ROWS), metadata=(("traceparent", PARENT),))
-        call(http, "GET", "/secret-4711")
+        call(http, "GET", "/secret-name")
     by_rest, by_grpc, lost = spans.get_finished_spans()
     for span, path in ((by_rest, "/predict"), (by_grpc, INFER)):
         assert (span.name, f"{span.context.trace_id:032x}") == (f"POST {path}", TRACE)
@@ -53,7 +53,7 @@ def test_calls_by_rest_and_grpc_are_spans_of_the_caller_s_trace(
             "lakeloop.rows": len(ROWS),
         }
     assert lost.name == "GET other"
-    assert "4711" not in lost.to_json()
+    assert "secret" not in lost.to_json()
 
 
 def test_a_call_that_the_server_fails_is_an_error_of_its_span(

@@ -67,8 +67,10 @@ class Tokens:
     """Callers' tokens: any of them opens the API; none configured, it is open."""
 
     def __init__(self, tokens: Iterable[str] = ()) -> None:
-        """Accept each of `tokens`: two of them while one replaces the other."""
-        self._known = [b"Bearer " + token.encode() for token in tokens]
+        """Accept each of `tokens`: two of them while one replaces the other; `own`, the first, for other servers."""
+        told = list(tokens)
+        self.own = told[0] if told else ""
+        self._known = [b"Bearer " + token.encode() for token in told]
 
     @classmethod
     def of_environment(cls, environment: dict[str, str]) -> Tokens:

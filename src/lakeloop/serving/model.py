@@ -15,11 +15,10 @@ from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE, IDENTITY_FILE, MODEL_FILES, model_digest
 from lakeloop.domain.rollout import Identity
-from lakeloop.serving.compiled.row_function import RowFunction
-from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.dense_predict import Predict, checked
 from lakeloop.serving.expressions import raw_to_features
-from lakeloop.serving.rows import known_type, named_rows, to_arrow, typed_rows
+from lakeloop.serving.feature_function import FeatureFunction
+from lakeloop.serving.rows import known_type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,51 +27,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class ServedModel(FeatureFunction):
     """A booster with its encoding and identity."""
 
     booster: xgboost.Booster
-    encoding: FeatureEncoding
-    identity: Identity
-
-    @cached_property
-    def compiled(self) -> RowFunction | None:
-        """Rows -> matrix as one Python function; None where `not_compiled` says why DuckDB does it all."""
-        try:
-            return RowFunction(self.encoding)
-        except NotCompilable:
-            return None
-
-    @property
-    def not_compiled(self) -> str:
-        """Why there is no compiled form; empty where there is."""
-        try:
-            RowFunction(self.encoding)
-        except NotCompilable as reason:
-            return str(reason)
-        return ""
-
-    def matrix(self, rows: Sequence[Any], *, listed: bool = False) -> np.ndarray[Any, Any]:
-        """What the booster sees [rows, features] of rows as JSON gives them.
-
-        Args:
-            rows: objects by column.
-            listed: each may be a list of values in the source columns' order, too.
-
-        Raises:
-            InvalidRequest: a row does not have the model's columns and types.
-            UserError: an expression cannot be evaluated.
-        """
-        matrix = self.compiled.matrix(rows, listed=listed) if self.compiled else None
-        if matrix is not None:
-            return matrix
-        return self.matrix_by_duckdb(named_rows(rows, self.encoding.source_columns) if listed else rows)
-
-    def matrix_by_duckdb(self, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
-        """The same by DuckDB, a hundred times slower for one row: for what the compiled form leaves undecided."""
-        typed = typed_rows(rows, self.encoding.source_columns)
-        features = raw_to_features(to_arrow(typed, self.encoding.source_columns), self.encoding)
-        return encode(features, self.encoding)
 
     def predict(self, matrix: np.ndarray[Any, Any]) -> list[float]:
         """Scores [rows] of a matrix."""
@@ -101,9 +59,8 @@ class ServedModel:
         Raises:
             UserError: an expression cannot be evaluated over the source columns.
         """
-        nothing = [dict.fromkeys(self.encoding.source_columns)]
-        self.predict(self.matrix_by_duckdb(nothing))
-        self.scores(nothing)
+        for matrix in self.matrices_of_nothing():
+            self.predict(matrix)
 
 
 def load(folder: Path) -> ServedModel:
@@ -122,7 +79,7 @@ def load(folder: Path) -> ServedModel:
     _check_digest(folder, files, identity)
     booster = _booster(folder, files[BOOSTER_FILE])
     _check_features(folder, booster, encoding)
-    return ServedModel(booster, encoding, identity)
+    return ServedModel(encoding, identity, booster)
 
 
 def _read(folder: Path, names: Sequence[str]) -> dict[str, bytes]:

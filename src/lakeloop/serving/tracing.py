@@ -49,6 +49,15 @@ class Tracing:
         ) as span:
             yield CallSpan(span)
 
+    @staticmethod
+    def onward() -> list[tuple[bytes, bytes]]:
+        """Headers for a call that belongs to the span under way."""
+        from opentelemetry.propagate import inject
+
+        carrier: dict[str, str] = {}
+        inject(carrier)
+        return [(k.encode(), v.encode()) for k, v in carrier.items()]
+
 
 def tracing_of(environment: Mapping[str, str], server: str, version: str) -> Tracing | None:
     """Spans where the environment names a collector, else None.

@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import orjson
-
 from lakeloop.domain.prediction_table import PIECE_COLUMN
 from lakeloop.serving.prediction_log.segments import Record
 from lakeloop.serving.predictor.protocols import v1_rows, v2_rows
-from lakeloop.serving.rows import named_rows
+from lakeloop.serving.rows import counted, named_rows, parse_json
 
 
 def prediction_rows(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
@@ -21,18 +19,22 @@ def prediction_rows(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
         if "identity" in header:
             who = header
             continue
-        inputs = header.get("inputs") or _inputs(header["form"], body, who["columns"])
+        inputs = header.get("inputs") or inputs_of(header["form"], body, who["columns"])
         for prediction_id, score, row in zip(header["ids"], header["scores"], inputs, strict=True):
             told = {"predicted_at": header["at_us"], "purpose": header.get("purpose")}
             yield {**told, **_row(who, prediction_id, score, row)}
 
 
-def _inputs(form: str, body: bytes, columns: Mapping[str, str]) -> list[Any]:
-    request = orjson.loads(body)
+def inputs_of(form: str, body: bytes, columns: Mapping[str, str]) -> list[Any]:
+    """What was sent, row by row, of a request as it was sent: in lakeloop's own form ("rows"), v1 or v2.
+
+    Raises:
+        InvalidRequest: it is not of that form; a server has looked before it logged it.
+    """
+    request = parse_json(body)
     if form == "v1":
         return named_rows(v1_rows(request), columns)
-    rows: list[Any] = v2_rows(request, columns) if form == "v2" else request["rows"]
-    return rows
+    return v2_rows(request, columns) if form == "v2" else counted(request, "rows")
 
 
 def _row(who: Mapping[str, Any], prediction_id: str, score: float, row: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
 from lakeloop.runtime import light_xgboost
-from lakeloop.serving.listener import add_listener_options, address_of, announce, bind, reserve, say, serve
+from lakeloop.serving.listener import add_listener_options, announce, bind, reserve, say
 from lakeloop.serving.workers import Workers, in_child
 
 
@@ -60,12 +60,14 @@ def _serve(
 ) -> int:
     light_xgboost.load()
     from lakeloop.bootstrap import online_store
-    from lakeloop.serving.api import Guards
+    from lakeloop.serving.api import Guards, Limits
     from lakeloop.serving.http import Tokens
     from lakeloop.serving.model import load
     from lakeloop.serving.prediction_log.segments import SegmentWriter
-    from lakeloop.serving.predictor.app import build_predictor, http_api, metrics_of
+    from lakeloop.serving.predictor.app import build_predictor
     from lakeloop.serving.predictor.lookup import FeatureLookup
+    from lakeloop.serving.predictor.ready_features import MAX_BYTES
+    from lakeloop.serving.predictor.serving import Sockets, answer_until_end
     from lakeloop.serving.structured_log import log
     from lakeloop.serving.tracing import tracing_of
     from lakeloop.settings import Settings
@@ -79,27 +81,22 @@ def _serve(
         writer = SegmentWriter(folder, {"identity": identity, "columns": columns}) if folder else None
         guards = Guards(
             Tokens.of_environment(dict(os.environ)),
+            Limits(body_bytes=MAX_BYTES) if options.ready_features else Limits(),
             tracing=tracing_of(os.environ, "predictor", model.identity.version),
         )
         lookup = FeatureLookup(model, online_store(Settings())) if options.online_features else None
-        predictor = build_predictor(model, writer, log_to_disk=options.log_to_disk, lookup=lookup)
+        predictor = build_predictor(
+            model,
+            writer,
+            log_to_disk=options.log_to_disk,
+            lookup=lookup,
+            takes_ready=options.ready_features,
+        )
     except (LakeloopError, OSError, ValueError) as error:
         return _fail(error)
     if model.not_compiled:
         log("features are computed by DuckDB, which is slower", "warning", because=model.not_compiled)
-    metrics = metrics_of(predictor)
-    app = http_api(predictor, metrics, guards)
-    if grpc is None:
-        ready()
-        serve(app, listener, options.drain_seconds)
-    else:
-        from lakeloop.serving.grpc_server import WithGrpc
-        from lakeloop.serving.predictor.open_inference.methods import grpc_api
-        from lakeloop.serving.predictor.open_inference.server import Methods
-
-        methods = Methods(grpc_api(predictor, metrics, guards))
-        both = WithGrpc(app, methods, address_of(grpc), guards.limits, ready)
-        serve(both, listener, options.drain_seconds, lifespan=True)
+    answer_until_end(predictor, "predictor", guards, Sockets(listener, grpc, options.drain_seconds), ready)
     finishing = writer.close() if writer else None
     if finishing is not None:
         finishing.join()
@@ -129,6 +126,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--online-features", action="store_true", help="answer ids from LAKELOOP_ONLINE_STORE_URI, too"
+    )
+    parser.add_argument(
+        "--ready-features",
+        action="store_true",
+        help="a transformer stands before this server: take the features that it made, too",
     )
     parser.add_argument(
         "--prediction-log",

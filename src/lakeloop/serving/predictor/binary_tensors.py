@@ -88,35 +88,42 @@ def json_values(where: str, datatype: str, values: list[Any], nulls: Any = None)
     return [None if row in unknown else value for row, value in enumerate(told)] if unknown else told
 
 
-def split_body(body: bytes, json_bytes: bytes) -> dict[str, Any]:
-    """A request whose tensors, or some of them, stand as bytes behind its JSON; as if all were in it.
+def split_body(body: bytes, json_bytes: bytes) -> tuple[dict[str, Any], bytes]:
+    """The JSON of a request, and the bytes behind it.
 
     Args:
-        body: JSON, then the tensors in the inputs' order.
+        body: JSON, then tensors in the inputs' order.
         json_bytes: the header's value, how long the JSON is.
 
     Raises:
-        InvalidRequest: lengths, datatypes and bytes do not fit together; names the tensor.
+        InvalidRequest: that is not its length.
     """
     length = int(json_bytes) if json_bytes.isdigit() and len(json_bytes) < len("1" * 10) else -1
     if not 0 < length <= len(body):
         raise InvalidRequest(f"{HEADER.decode()} must say how many of the body's {len(body)} bytes are JSON")
-    request, position = parse_json(body[:length]), length
-    tensors = request.get("inputs")
+    return parse_json(body[:length]), body[length:]
+
+
+def with_tensors(request: dict[str, Any], raw: bytes) -> dict[str, Any]:
+    """A request whose tensors, or some of them, stand as bytes behind its JSON; as if all were in it.
+
+    Raises:
+        InvalidRequest: datatypes and bytes do not fit together; names the tensor.
+    """
+    position, tensors = 0, request.get("inputs")
     for index, tensor in enumerate(tensors if isinstance(tensors, list) else []):
-        size = _binary_size(tensor)
+        size = binary_size(tensor)
         if size is not None:
             where = f"input {index}, {str(tensor.get('name'))[:64]!r}"
-            tensor["data"] = _data(where, tensor, body[position : position + size])
+            tensor["data"] = _data(where, tensor, raw[position : position + size])
             position += size
-    if position != len(body):
-        raise InvalidRequest(
-            f"{SIZE} of all inputs: {position - length}, but {len(body) - length} bytes are sent"
-        )
+    if position != len(raw):
+        raise InvalidRequest(f"{SIZE} of all inputs: {position}, but {len(raw)} bytes are sent")
     return request
 
 
-def _binary_size(tensor: Any) -> int | None:
+def binary_size(tensor: Any) -> int | None:
+    """How many bytes behind the JSON are this tensor's; None where it stands in the JSON."""
     parameters = tensor.get("parameters") if isinstance(tensor, dict) and "data" not in tensor else None
     size = parameters.get(SIZE) if isinstance(parameters, dict) else None
     return size if type(size) is int and size >= 0 else None

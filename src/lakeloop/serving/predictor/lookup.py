@@ -12,7 +12,7 @@ from lakeloop.serving.http import Refused
 if TYPE_CHECKING:
     import numpy as np
 
-    from lakeloop.serving.model import ServedModel
+    from lakeloop.serving.feature_function import FeatureFunction
 
 MAX_IDS = 1_000
 
@@ -20,7 +20,7 @@ MAX_IDS = 1_000
 class FeatureLookup:
     """The online features of a model's use case."""
 
-    def __init__(self, model: ServedModel, store: OnlineStore) -> None:
+    def __init__(self, model: FeatureFunction, store: OnlineStore) -> None:
         self._model, self._store = model, store
 
     def matrix(self, ids: list[Any]) -> tuple[np.ndarray[Any, Any], list[Any]]:

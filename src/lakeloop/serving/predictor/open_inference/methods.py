@@ -13,7 +13,7 @@ from lakeloop.serving.api import Answer, Api, Call, Guards, Route
 from lakeloop.serving.grpc_server import HEALTH, SERVICE
 from lakeloop.serving.http import Refused
 from lakeloop.serving.metrics import ServerMetrics
-from lakeloop.serving.predictor.app import Predictor
+from lakeloop.serving.predictor.answering import Predictor
 from lakeloop.serving.predictor.open_inference import open_inference_pb2 as messages
 from lakeloop.serving.predictor.open_inference.tensors import v2_request, v2_response
 from lakeloop.serving.predictor.protocols import check_model

@@ -51,6 +51,9 @@ def manifests() -> dict[str, Any]:
         ),
         "inference_service_online": inference_service(example_version(online_features=True)),
         "inference_service_logged": inference_service(example_version(shipper_image="lakeloop/train:0.1.0")),
+        "inference_service_transformer": inference_service(
+            example_version(transformer=True, online_features=True, shipper_image="lakeloop/train:0.1.0")
+        ),
         "gateway": gateway_objects(gateway),
         "canary_standard": canary_service(example_version(), newer, 10, "spec.canary"),
         "canary_knative": canary_service(example_version(), newer, 10, "canaryTrafficPercent"),

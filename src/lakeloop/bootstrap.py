@@ -349,7 +349,9 @@ def deployer(settings: Settings, use_case: UseCase, tell: Callable[[str], None] 
         from lakeloop.adapters.kserve.deployer import KServeDeployer
 
         online = use_case.online is not None
-        return KServeDeployer(settings, how.pods, seconds, tell, online_features=online)
+        return KServeDeployer(
+            settings, how.pods, seconds, tell, online_features=online, transformer=how.transformer
+        )
     if target == "cai":
         return _workbench_deployer(settings, how, tell)
     from lakeloop.adapters.local.deployer import LocalDeployer

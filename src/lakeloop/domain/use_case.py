@@ -222,6 +222,11 @@ class Deployment(Frozen):
         description="Limit for the start of a server. Default: 60 on one machine, 300 on KServe.",
     )
     pods: ModelPods = ModelPods()
+    transformer: bool = Field(
+        default=False,
+        description="On KServe: features are made, and ids looked up, in pods of their own (a transformer), which ask "
+        "the predictor; each as many as `pods` says. Elsewhere this changes nothing.",
+    )
     cai: WorkbenchDeployment = WorkbenchDeployment()
 
 

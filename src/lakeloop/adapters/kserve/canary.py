@@ -61,10 +61,16 @@ def canary_service(stable: ServedVersion, new: ServedVersion, percent: int, spli
     all traffic last.
 
     Raises:
-        UserError: this cluster has no such split, or the share is not one.
+        UserError: this cluster has no such split, the share is not one, or a version has a transformer.
     """
     if not 0 <= percent <= 100:  # noqa: PLR2004 - per cent
         raise UserError(f"{percent} is no share of 100", where="canary", fix="give 0 to 100")
+    if stable.transformer or new.transformer:
+        raise UserError(
+            "KServe's own split shares out predictors, not the transformers before them",
+            where="canary",
+            fix="leave deployment.transformer out, or let the endpoint's gateway split the traffic",
+        )
     if split == "spec.canary":
         canary = {"trafficPercent": percent, "predictor": _named_predictor(new)}
         return _service(stable, {"predictor": _predictor(stable), "canary": [canary]}, "Standard")

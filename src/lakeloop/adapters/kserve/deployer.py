@@ -37,7 +37,7 @@ class KServeDeployer:
 
     target = "kserve"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a use case says of its deployment
         self,
         settings: Settings,
         pods: ModelPods,
@@ -45,6 +45,7 @@ class KServeDeployer:
         tell: Callable[[str], None] = _untold,
         *,
         online_features: bool = False,
+        transformer: bool = False,
     ) -> None:
         """In `settings.endpoint_namespace` of the cluster that the environment names.
 
@@ -54,10 +55,11 @@ class KServeDeployer:
             pods: `deployment.pods` of the use case.
             timeout_seconds: limit for pods to come up.
             tell: told of what keeps them from it, meanwhile.
-            online_features: predictors answer ids, too, where the step knows an online store.
+            online_features: ids are answered, too, where the step knows an online store.
+            transformer: of the use case; features are made in pods of their own.
         """
         self._online_features = online_features and bool(settings.online_store_uri)
-        self._settings, self._pods = settings, pods
+        self._settings, self._pods, self._transformer = settings, pods, transformer
         self._cluster = Cluster(settings.endpoint_namespace)
         self._client = EndpointClient(self._cluster)
         self._models = ModelStore(settings.models_uri)
@@ -181,6 +183,7 @@ class KServeDeployer:
                 pods=self._pods,
                 online_features=self._online_features,
                 shipper_image=self._shipper_image(),
+                transformer=self._transformer,
             )
         )
 
@@ -245,7 +248,8 @@ class KServeDeployer:
         self._waiting.for_gateway(objects)
 
     def _server(self, objects: EndpointObjects, handle: str) -> Server:
-        service = objects.predictor_service(handle) if objects.model(handle) else None
+        model = objects.model(handle)
+        service = None if model is None else objects.front_service(model)
         if service is None:
             raise LakeloopError(
                 "the candidate's server does not run",
@@ -256,7 +260,7 @@ class KServeDeployer:
 
     def _backend(self, objects: EndpointObjects, handle: str | None) -> Backend | None:
         model = None if handle is None else objects.model(handle)
-        service = None if handle is None else objects.predictor_service(handle)
+        service = None if model is None else objects.front_service(model)
         if handle is None or model is None or service is None:
             return None
         return Backend(handle=handle, url=of_service(service).url, version=identity_in(model).version)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from lakeloop.adapters.kserve import names
 from lakeloop.adapters.kserve.cluster import Cluster, poll
 from lakeloop.adapters.kserve.gateway_objects import GatewayPlace, gateway_objects, routes_config_map
-from lakeloop.adapters.kserve.inference_service import handle_in, predictor_budget
+from lakeloop.adapters.kserve.inference_service import budgets, handle_in, has_transformer
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.routes import ROUTES_KEY, Routes
 
@@ -107,24 +107,27 @@ class EndpointObjects:
         found = self._cluster.get("InferenceService", name)
         if found is not None and "deletionTimestamp" in found["metadata"]:
             self._wait_gone("InferenceService", name)
-        budget = predictor_budget(self._cluster.apply(manifest))
-        if budget is not None:
+        for budget in budgets(self._cluster.apply(manifest)):
             self._cluster.apply(budget)
 
     def stop_model(self, handle: str) -> bool:
         """Delete the InferenceService; its pods finish their requests. False where there was none."""
         return self._cluster.delete("InferenceService", names.model_name(self.endpoint, handle))
 
-    def predictor_deployment(self, handle: str) -> Object | None:
-        """The Deployment that KServe made for the version."""
-        return self._cluster.get("Deployment", names.predictor_name(self.endpoint, handle))
+    def deployments(self, handle: str, model: Object | None) -> list[Object | None]:
+        """Those that KServe makes for the version: predictor, and transformer; None where it has not yet."""
+        wanted = [names.predictor_name(self.endpoint, handle)]
+        if model is not None and has_transformer(model):
+            wanted.append(names.transformer_name(self.endpoint, handle))
+        return [self._cluster.get("Deployment", name) for name in wanted]
 
-    def predictor_service(self, handle: str) -> Object | None:
-        """The Service that KServe made for the version."""
-        return self._cluster.get("Service", names.predictor_name(self.endpoint, handle))
+    def front_service(self, model: Object) -> Object | None:
+        """The Service, made by KServe, of what answers callers of the version: its transformer, else its predictor."""
+        name_of = names.transformer_name if has_transformer(model) else names.predictor_name
+        return self._cluster.get("Service", name_of(self.endpoint, handle_in(model)))
 
-    def predictor_pods(self, handle: str) -> list[Object]:
-        """Pods of the version."""
+    def pods(self, handle: str) -> list[Object]:
+        """Pods of the version, predictors and transformers."""
         return self._cluster.list("Pod", {names.HANDLE_LABEL: handle})
 
     def start_gateway(self, place: GatewayPlace) -> None:

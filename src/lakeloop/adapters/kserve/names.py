@@ -11,7 +11,8 @@ SETTINGS_CONFIG_MAP = "lakeloop-settings"
 CREDENTIALS_SECRET = "lakeloop-credentials"  # noqa: S105 - a Secret's name
 ENDPOINT_SERVICE_ACCOUNT = "lakeloop-endpoint"
 FIELD_MANAGER = "lakeloop"
-PREDICTOR_CONTAINER = "kserve-container"
+SERVING_CONTAINER = "kserve-container"
+"""Of predictor and transformer alike: KServe gives both this name."""
 SHIPPER_CONTAINER = "prediction-log"
 
 ENDPOINT_LABEL = "lakeloop.dev/endpoint"
@@ -19,7 +20,8 @@ HANDLE_LABEL = "lakeloop.dev/handle"
 PART_LABEL = "app.kubernetes.io/component"
 
 HANDLE_LENGTH = 20
-_LONGEST_ENDPOINT = 32  # NAME-HANDLE-predictor is a Service of KServe: 63 characters at most
+HANDLE_LENGTH_WITH_TRANSFORMER = 18
+_LONGEST_ENDPOINT = 32  # NAME-HANDLE-predictor and -transformer are Services of KServe: 63 characters at most
 
 
 def model_name(endpoint: str, handle: str) -> str:
@@ -30,6 +32,11 @@ def model_name(endpoint: str, handle: str) -> str:
 def predictor_name(endpoint: str, handle: str) -> str:
     """Deployment and Service that KServe makes for it in Standard mode."""
     return f"{model_name(endpoint, handle)}-predictor"
+
+
+def transformer_name(endpoint: str, handle: str) -> str:
+    """Deployment and Service that KServe makes for its transformer, where it has one."""
+    return f"{model_name(endpoint, handle)}-transformer"
 
 
 def gateway_name(endpoint: str) -> str:

@@ -9,7 +9,7 @@ from lakeloop.adapters.kserve import failures
 from lakeloop.adapters.kserve.cluster import POLL_SECONDS, Cluster
 from lakeloop.adapters.kserve.endpoint_objects import EndpointObjects
 from lakeloop.adapters.kserve.failures import Finding
-from lakeloop.adapters.kserve.names import PREDICTOR_CONTAINER
+from lakeloop.adapters.kserve.names import SERVING_CONTAINER
 from lakeloop.adapters.kserve.revision import all_updated, pods_of, rolled_out
 from lakeloop.domain.errors import LakeloopError
 
@@ -24,12 +24,12 @@ class Waiting:
         self._cluster, self._timeout_seconds, self._tell = cluster, timeout_seconds, tell
 
     def for_model(self, objects: EndpointObjects, handle: str) -> None:
-        """Until all pods of exactly this version are ready.
+        """Until all pods of exactly this version, predictors and transformers, are ready.
 
         Raises:
             LakeloopError: one of them cannot come up, or they did not in time; the reason in one line.
         """
-        self._wait(lambda: self._model(objects, handle), f"endpoint {objects.endpoint}", PREDICTOR_CONTAINER)
+        self._wait(lambda: self._model(objects, handle), f"endpoint {objects.endpoint}", SERVING_CONTAINER)
 
     def for_gateway(self, objects: EndpointObjects) -> None:
         """Until all pods of the gateway are of its present Deployment, and ready.
@@ -40,12 +40,15 @@ class Waiting:
         self._wait(lambda: self._gateway(objects), f"gateway of endpoint {objects.endpoint}", "gateway")
 
     def _model(self, objects: EndpointObjects, handle: str) -> Finding | None:
-        service, deployment = objects.model(handle), objects.predictor_deployment(handle)
-        if rolled_out(service, deployment, handle):
+        service = objects.model(handle)
+        deployments = objects.deployments(handle, service)
+        if all(rolled_out(service, deployment, handle) for deployment in deployments):
             return None
-        found = failures.findings(pods_of(objects.predictor_pods(handle), handle))
-        kserve = failures.service_finding(service) if service is not None and deployment is None else None
-        return _surest(found, failures.deployment_finding(deployment) or kserve)
+        found = failures.findings(pods_of(objects.pods(handle), handle))
+        owners = [failures.deployment_finding(deployment) for deployment in deployments]
+        if service is not None and None in deployments:
+            owners.append(failures.service_finding(service))
+        return _surest(found, next((owner for owner in owners if owner), None))
 
     def _gateway(self, objects: EndpointObjects) -> Finding | None:
         deployment = objects.gateway_deployment()

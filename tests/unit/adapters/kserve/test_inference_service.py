@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from lakeloop.adapters.kserve import names
 from lakeloop.adapters.kserve.gateway_objects import GatewayPlace, gateway_objects
 from lakeloop.adapters.kserve.inference_service import (
+    budgets,
     handle_in,
     identity_in,
     inference_service,
-    predictor_budget,
 )
 from lakeloop.domain.model_pods import ModelPods, amount
 from scripts.endpoint_examples import IDENTITY, example_version
@@ -99,10 +99,10 @@ def test_more_replicas_at_most_than_at_least_ask_for_an_autoscaler() -> None:
 def test_several_pods_are_evicted_one_at_a_time_and_one_alone_holds_up_no_drain() -> None:
     def budget(replicas: int) -> Any:
         applied = inference_service(example_version(pods=ModelPods(replicas=replicas)))
-        return predictor_budget({**applied, "metadata": {**applied["metadata"], "uid": "u-1"}}), applied
+        return budgets({**applied, "metadata": {**applied["metadata"], "uid": "u-1"}}), applied
 
-    assert budget(1)[0] is None
-    made, service = budget(2)
+    assert budget(1)[0] == []
+    (made,), service = budget(2)
     assert made["spec"] == {
         "maxUnavailable": 1,
         "selector": {"matchLabels": {names.HANDLE_LABEL: handle_in(service)}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -108,10 +109,29 @@ class Running:
 @contextmanager
 def predictor_process(folder: Path, *options: str, scratch: Path) -> Iterator[Running]:
     """A predictor of a model folder as users start it."""
-    port_file = scratch / "port.json"
+    words = ("lakeloop.serving.predictor", "--model-folder", str(folder), *options)
+    with server_process(*words, port_file=scratch / "port.json") as running:
+        yield running
+
+
+@contextmanager
+def transformer_process(
+    predictor: str, *options: str, scratch: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """A transformer for the predictor at `host:port`, with the arguments that KServe gives."""
+    words = ("lakeloop.serving.transformer", "--predictor_host", predictor, *options)
+    with server_process(*words, port_file=scratch / "transformer.json", environment=environment) as running:
+        yield running
+
+
+@contextmanager
+def server_process(
+    *words: str, port_file: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """A server of ours, once it says where it listens."""
     port_file.unlink(missing_ok=True)
-    words = ["--model-folder", str(folder), "--port-file", str(port_file), *options]
-    process = subprocess.Popen([sys.executable, "-m", "lakeloop.serving.predictor", *words])
+    command = [sys.executable, "-m", *words, "--port-file", str(port_file)]
+    process = subprocess.Popen(command, env={**os.environ, **(environment or {})})
     try:
         assert wait_until(lambda: port_file.exists() or process.poll() is not None, 60)
         told = json.loads(port_file.read_bytes())

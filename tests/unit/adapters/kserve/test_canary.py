@@ -56,3 +56,6 @@ def test_a_cluster_without_a_split_and_a_share_that_is_none_are_refused() -> Non
         canary_service(example_version(), NEW, 10, "gateway")
     with pytest.raises(UserError, match="101 is no share"):
         canary_service(example_version(), NEW, 101, "spec.canary")
+    with_transformer = example_version(transformer=True)
+    with pytest.raises(UserError, match="not the transformers before them"):
+        canary_service(with_transformer, NEW, 10, "spec.canary")

@@ -2,70 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from lakeloop.adapters.kserve.cluster import Cluster
 from lakeloop.adapters.kserve.endpoint_client import EndpointClient, Server
 from lakeloop.domain.errors import ConflictError, LakeloopError, UserError
-
-
-class Api:
-    """Answers each request with the next of `answers`, the last one again and again."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[int, Any]] = [(200, {})]
-        self.seen: list[tuple[str, str, Any]] = []
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                api.seen.append((self.command, self.path, json.loads(body) if body else None))
-                status, content = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
-                raw = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    api = Api()
-    yield api
-    api.server.shutdown()
-
-
-@pytest.fixture
-def cluster(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    named = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{api.server.server_port}"}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }
-    (tmp_path / "config").write_text(yaml.safe_dump(named), encoding="utf-8")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    return Cluster("ns", unreachable_seconds=3)
+from tests.fakes.kubernetes_api import Api
 
 
 def config_map(version: str | None = None, data: str = "new") -> dict[str, Any]:

@@ -28,6 +28,9 @@ def test_another_image_size_model_or_endpoint_is_another_candidate_and_the_same_
         example_version(pods=ModelPods(memory_limit="2Gi")),
         example_version(identity=other),
         example_version(endpoint="card-fraud-2"),
+        example_version(transformer=True),
+        example_version(transformer=True, image="lakeloop/serve:0.1.1"),
+        example_version(transformer=True, online_features=True),
     ]
     handles = [handle_in(inference_service(one)) for one in asked]
     assert len(set(handles)) == len(asked)
@@ -45,15 +48,18 @@ def test_every_name_that_an_endpoint_may_have_fits_into_the_names_that_kserve_ma
     )
     assert predictor.startswith(made)
     assert len(predictor) <= 63
+    handle = handle_in(inference_service(example_version(endpoint=endpoint, transformer=True)))
+    assert len(names.predictor_name(endpoint, handle)) < len(names.transformer_name(endpoint, handle)) <= 63
     assert "--" not in made.removeprefix(endpoint)
 
 
 def test_the_pods_meet_pod_security_restricted_and_hold_no_secret() -> None:
-    service = inference_service(example_version())["spec"]["predictor"]
+    parts = inference_service(example_version(transformer=True, online_features=True))["spec"]
+    service, transformer = parts["predictor"], parts["transformer"]
     gateway = gateway_objects(GatewayPlace(endpoint="a", namespace="b", image="c"))[1]["spec"]["template"][
         "spec"
     ]
-    for pod in (service, gateway):
+    for pod in (service, transformer, gateway):
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         for container in pod["containers"]:
@@ -63,7 +69,7 @@ def test_the_pods_meet_pod_security_restricted_and_hold_no_secret() -> None:
             assert set(container["resources"]) == {"requests", "limits"}
             secret = [v for v in container["env"] if "SECRET" in v["name"] or "KEY" in v["name"]]
             assert all("value" not in variable for variable in secret)
-    assert service["automountServiceAccountToken"] is False
+    assert service["automountServiceAccountToken"] is transformer["automountServiceAccountToken"] is False
 
 
 def test_a_predictor_s_log_is_shipped_by_a_container_that_outlives_it_and_alone_has_the_credentials() -> None:
@@ -82,6 +88,44 @@ def test_a_predictor_s_log_is_shipped_by_a_container_that_outlives_it_and_alone_
     folder = beside["args"][beside["args"].index("--folder") + 1]
     assert predictor["args"][predictor["args"].index("--prediction-log") + 1] == folder
     assert folder == mounts[0]["prediction-log"]
+
+
+def test_only_the_transformer_reaches_the_online_store_and_only_the_predictor_model_and_log() -> None:
+    with_both = example_version(transformer=True, online_features=True, shipper_image="lakeloop/train:0.1.0")
+    parts = inference_service(with_both)["spec"]
+    (predictor,), (transformer,) = (parts[part]["containers"] for part in ("predictor", "transformer"))
+    known = [{v["name"] for v in server["env"] if "valueFrom" in v} for server in (predictor, transformer)]
+    assert known[0] == {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert known[1] == {"LAKELOOP_ONLINE_STORE_URI"}
+    assert "initContainers" not in parts["transformer"]
+    assert [volume["name"] for volume in parts["transformer"]["volumes"]] == ["tmp"]
+    flags = [
+        {word for word in server["args"] if word.startswith("--")} for server in (predictor, transformer)
+    ]
+    assert {"--ready-features", "--prediction-log"} <= flags[0]
+    assert "--online-features" in flags[1] - flags[0]
+    alike = (
+        "image",
+        "ports",
+        "readinessProbe",
+        "startupProbe",
+        "livenessProbe",
+        "resources",
+        "securityContext",
+    )
+    assert [predictor[key] for key in alike] == [transformer[key] for key in alike]
+    labels = [parts[part]["labels"] for part in ("predictor", "transformer")]
+    assert [label[names.PART_LABEL] for label in labels] == ["predictor", "transformer"]
+    assert len({label[names.HANDLE_LABEL] for label in labels}) == 1
+
+
+def test_kserve_names_the_predictor_and_everything_else_is_said_in_its_words() -> None:
+    """It adds `--predictor_host` of its own; `--model_name` and `--http_port` where they are missing."""
+    (server,) = inference_service(example_version(transformer=True))["spec"]["transformer"]["containers"]
+    words = server["args"]
+    assert "--predictor_host" not in words
+    assert words[words.index("--model_name") + 1] == IDENTITY.model_name
+    assert words[words.index("--http_port") + 1] == words[words.index("--port") + 1] == "8080"
 
 
 def test_more_replicas_at_most_than_at_least_ask_for_an_autoscaler() -> None:
@@ -130,3 +174,14 @@ def test_quantities_are_compared_by_what_they_mean(less: str, more: str) -> None
 def test_sizes_that_a_cluster_would_refuse_are_refused_before(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         ModelPods(**wrong)
+
+
+def test_predictors_and_transformers_are_evicted_apart() -> None:
+    two = inference_service(example_version(pods=ModelPods(replicas=2), transformer=True))
+    made = budgets({**two, "metadata": {**two["metadata"], "uid": "u-1"}})
+    labels = [two["spec"][part]["labels"] for part in ("predictor", "transformer")]
+    for budget, mine, other in zip(made, labels, reversed(labels), strict=True):
+        match = budget["spec"]["selector"]["matchLabels"].items()
+        assert match <= mine.items()
+        assert not match <= other.items()
+    assert len({budget["metadata"]["name"] for budget in made}) == 2

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from lakeloop.adapters.sqlite.online_store import SqliteOnlineStore
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
-from lakeloop.domain.online import EntityFeatures, OnlineVersion
 from lakeloop.serving.model import load
 from lakeloop.serving.prediction_log.rows import prediction_rows
 from lakeloop.serving.prediction_log.segments import read_segment
 from tests.fakes.models import ROWS, model_folder
+from tests.fakes.online import EVERYONE, FEATURE_SNAPSHOT, publish_everyone
 from tests.fakes.open_inference import (
     TYPES,
     Running,
@@ -33,11 +33,6 @@ from tests.fakes.open_inference import (
     transformer_process,
 )
 
-EVERYONE = {
-    "1": {"amount": 0.7, "age": 31.0, "kind": "b"},
-    "2": {"amount": 0.2, "age": None, "kind": "a"},
-    "3": {"amount": None, "age": 64.0, "kind": "never seen"},
-}
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.none()
 ROW = st.fixed_dictionaries(
     {
@@ -78,7 +73,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     scratch, beside = tmp_path_factory.mktemp("pair"), tmp_path_factory.mktemp("alone")
     model = model_folder(scratch / "m", version="7", expression="coalesce(amount, 0) / 3 + age")
     folder = Path(model.model_folder)
-    publish(scratch / "online.db")
+    publish_everyone(SqliteOnlineStore(scratch / "online.db"))
     environment = {
         "LAKELOOP_SERVING_TOKEN": TOKEN["authorization"].removeprefix("Bearer "),
         "LAKELOOP_ONLINE_STORE_URI": str(scratch / "online.db"),
@@ -103,22 +98,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             for r in (alone, transformer, predictor)
         ]
         yield Pair(folder, scratch / "log", *clients, Stub(transformer.address), transformer)
-
-
-def publish(path: Path) -> None:
-    hash_ = "0123456789abcdef"
-    version = OnlineVersion(
-        use_case="fraud",
-        feature_hash=hash_,
-        feature_table="bank.t__fraud_features",
-        feature_snapshot_id="4410985533172097713",
-        source_snapshot_id="3051729675574597004",
-        computed_at="2026-01-01T00:00:00.000+00:00",
-        entity=("id",),
-        features=("amount", "age", "kind"),
-    )
-    entities = [(i, EntityFeatures(event_time=None, features=f)) for i, f in EVERYONE.items()]
-    SqliteOnlineStore(path).publish(version, entities)
 
 
 def v2(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -196,7 +175,7 @@ def test_the_log_has_what_the_caller_sent_and_what_was_looked_up(pair: Pair) -> 
     assert [json.loads(pair.logged(id_)["inputs"]) for id_ in prediction_ids(grpc)] == ROWS
     answer = pair.transformer.post("/predictions", json={"ids": ["2"]}).json()
     (row,) = [pair.logged(id_) for id_ in answer["prediction_ids"]]
-    looked_up = {"id": "2", "features": EVERYONE["2"], "feature_snapshot_id": "4410985533172097713"}
+    looked_up = {"id": "2", "features": EVERYONE["2"], "feature_snapshot_id": FEATURE_SNAPSHOT}
     assert json.loads(row["inputs"]) == looked_up
     assert (row["score"], row["decision"]) == (answer["scores"][0], answer["decisions"][0])
 

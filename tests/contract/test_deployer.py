@@ -49,15 +49,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Candida
         "cai-project_files",
         "cai-blue_green",
         pytest.param("kserve", marks=pytest.mark.e2e),
+        pytest.param("kserve-transformer", marks=pytest.mark.e2e),
     ]
 )
 def deployer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deployer]:
     if request.param == "memory":
         yield MemoryDeployer(offline)
         return
-    if request.param == "kserve":
+    if request.param.startswith("kserve"):
+        both = request.param == "kserve-transformer"
         with endpoint_place(tmp_path) as place:
-            yield KServeDeployer(place.settings, ModelPods(cpu="25m"), tell=print)
+            yield KServeDeployer(place.settings, ModelPods(cpu="25m"), tell=print, transformer=both)
         return
     if request.param.startswith("cai-"):
         with emulated(tmp_path) as emulator:

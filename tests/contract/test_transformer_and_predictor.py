@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lakeloop.adapters.local.process import wait_until
 from lakeloop.adapters.sqlite.online_store import SqliteOnlineStore
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
+from lakeloop.serving.listener import bind
 from lakeloop.serving.model import load
 from lakeloop.serving.prediction_log.rows import prediction_rows
 from lakeloop.serving.prediction_log.segments import read_segment
@@ -288,6 +291,28 @@ def test_a_predictor_that_is_away_is_one_clear_error_until_it_is_back(tmp_path: 
                 assert (skewed.status_code, "model_digest" in skewed.json()["error"]) == (409, True)
             with predictor_process(folder, "--ready-features", "--port", port, scratch=tmp_path):
                 assert caller.post("/predictions", json={"rows": ROWS}).status_code == 200
+
+
+def test_a_transformer_that_is_started_first_waits_for_its_predictor(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(model_folder(tmp_path / "m").model_folder)
+    with bind("127.0.0.1", 0) as free:
+        port = str(free.getsockname()[1])
+    said = list[str]()
+
+    def waits() -> bool:
+        said.append(capfd.readouterr().err)
+        return "waiting for the predictor" in "".join(said)
+
+    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
+        starting = thread.submit(
+            stack.enter_context, transformer_process(f"127.0.0.1:{port}", scratch=tmp_path)
+        )
+        assert wait_until(waits, 60), said
+        stack.enter_context(predictor_process(folder, "--ready-features", "--port", port, scratch=tmp_path))
+        answer = httpx.post(f"{starting.result(60).url}/predict", json={"rows": ROWS}, trust_env=False)
+    assert answer.json()["scores"] == load(folder).scores(ROWS)
 
 
 def test_another_model_than_the_expected_one_is_waited_for_then_refused(

@@ -18,7 +18,8 @@ from lakeloop.serving.predictor.app import ENCODING_PATH
 
 POLL_SECONDS = 0.5
 ANSWER_SECONDS = 10.0
-CONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 1.0
+"""Where a Service has no such port, nobody refuses: each look at the other one would take so long."""
 _PORTS = (80, 8080)
 """Of KServe's Service of a predictor, which it does not say; a headless one leads straight to the pod's own port."""
 
@@ -44,26 +45,31 @@ def meet(host: str, expected: Identity | None, token: str, limit_seconds: float)
         LakeloopError: it does not answer in time, or is of another model.
     """
     deadline, told = time.monotonic() + limit_seconds, ""
-    with httpx.Client(
-        trust_env=False, timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-    ) as client:
-        while True:
-            problems = []
-            for url in _urls(host):
-                found = _asked(client, url, expected, token)
-                if isinstance(found, Met):
-                    return found
-                problems.append(f"{url}: {found}")
+    limits = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+    with httpx.Client(trust_env=False, timeout=limits) as client:
+        while isinstance(found := _looked(client, host, expected, token), str):
             if time.monotonic() > deadline:
                 raise LakeloopError(
-                    f"the predictor does not answer within {limit_seconds:g} s: {'; '.join(problems)}",
+                    f"the predictor does not answer within {limit_seconds:g} s: {found}",
                     where=host,
                     fix="see the predictor's log, and the NetworkPolicies between the two",
                 )
-            if problems[0] != told:
-                told = problems[0]
-                print(f"waiting for the predictor: {'; '.join(problems)}", file=sys.stderr, flush=True)  # noqa: T201
+            if found != told:
+                told = found
+                print(f"waiting for the predictor: {told}", file=sys.stderr, flush=True)  # noqa: T201
             time.sleep(POLL_SECONDS)
+    return found
+
+
+def _looked(client: httpx.Client, host: str, expected: Identity | None, token: str) -> Met | str:
+    """It, or why not, of each address that it may have."""
+    problems = []
+    for url in _urls(host):
+        found = _asked(client, url, expected, token)
+        if isinstance(found, Met):
+            return found
+        problems.append(f"{url}: {found}")
+    return "; ".join(problems)
 
 
 def _urls(host: str) -> list[str]:

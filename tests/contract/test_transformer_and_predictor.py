@@ -260,6 +260,16 @@ def test_what_the_predictor_could_not_be_sure_of_or_not_log_is_refused(
     assert problem in answer.json()["error"]
 
 
+@pytest.mark.parametrize("inputs", [None, [], 5, "ab", {"a": 1}, [1, 2], [{"name": "features"}], [{}, {}]])
+def test_a_request_without_its_two_tensors_is_refused(pair: Pair, inputs: Any) -> None:
+    identity = load(pair.folder).identity
+    told = {"feature_hash": identity.feature_hash, "model_digest": identity.model_digest, "form": "rows"}
+    content = json.dumps({"inputs": inputs, "parameters": told}).encode()
+    headers = {"inference-header-content-length": str(len(content))}
+    answer = pair.predictor.post("/v2/models/fraud/infer", content=content, headers=headers)
+    assert (answer.status_code, "inputs must be" in answer.json()["error"]) == (422, True)
+
+
 def test_ready_features_are_taken_only_behind_a_transformer(pair: Pair) -> None:
     asked = ready([[0.1, 3, 1]], SAID, identity=load(pair.folder).identity)
     assert pair.predictor.post("/v2/models/fraud/infer", **asked).status_code == 200

@@ -150,9 +150,10 @@ def _check_same(parameters: Mapping[str, Any], identity: Identity) -> None:
 
 
 def _parts(inputs: Any, raw: bytes) -> tuple[bytes, bytes]:
-    names = [tensor.get("name") for tensor in inputs if isinstance(tensor, dict)] if inputs else []
-    sizes = [binary_size(tensor) for tensor in inputs] if names == [_FEATURES, _REQUEST] else []
-    if len(sizes) != len(inputs or ()) or None in sizes or sum(size or 0 for size in sizes) != len(raw):
+    tensors = inputs if isinstance(inputs, list) else []
+    names = [tensor.get("name") if isinstance(tensor, dict) else None for tensor in tensors]
+    sizes = [binary_size(tensor) or 0 for tensor in tensors]
+    if names != [_FEATURES, _REQUEST] or sum(sizes) != len(raw):
         raise InvalidRequest(
             f"inputs must be {_FEATURES} and {_REQUEST}, as bytes behind the JSON, of {SIZE} each"
         )

@@ -61,7 +61,7 @@ class Pod:
             folder.mkdir(exist_ok=True)
         places = dict(sorted(folders.items(), key=lambda item: -len(item[0])))
         arguments = [self._here(a, places) for a in container["args"]]
-        if name == names.PREDICTOR_CONTAINER:
+        if name == names.SERVING_CONTAINER:
             arguments[arguments.index("--port") + 1] = "0"
             arguments += ["--port-file", str(self.home / "port.json")]
             arguments[arguments.index("--drain-seconds") + 1] = "0.2"
@@ -92,7 +92,7 @@ class Pod:
 
     def end(self) -> None:
         """SIGTERM to the containers; once they have ended, to the sidecars."""
-        for name in (names.PREDICTOR_CONTAINER, names.SHIPPER_CONTAINER):
+        for name in (names.SERVING_CONTAINER, names.SHIPPER_CONTAINER):
             process = self.running.pop(name)
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0, name
@@ -127,10 +127,10 @@ def test_what_a_pod_acknowledged_is_in_the_table_once_when_the_pod_has_ended(pod
     caller = threading.Thread(target=call, daemon=True)
     try:
         pod.start(names.SHIPPER_CONTAINER)
-        pod.start(names.PREDICTOR_CONTAINER)
+        pod.start(names.SERVING_CONTAINER)
         assert wait_until(lambda: pod.url() is not None, 60)
         caller.start()
-        for name in (names.PREDICTOR_CONTAINER, names.SHIPPER_CONTAINER, names.PREDICTOR_CONTAINER):
+        for name in (names.SERVING_CONTAINER, names.SHIPPER_CONTAINER, names.SERVING_CONTAINER):
             before = len(acknowledged)
             assert wait_until(lambda before=before: len(acknowledged) > before + 20, 60)
             pod.kill(name)

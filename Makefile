@@ -110,8 +110,8 @@ test-e2e: setup ## The cluster tests; brings the cluster up if it is not, remove
 	@$(BIN)/pytest tests/e2e -m e2e $(PYTEST_ARGS)
 
 .PHONY: test-e2e-long
-test-e2e-long: setup ## ... with the long ones: loads, crashes, conformance, replay
-	@LAKELOOP_E2E_LONG=1 $(BIN)/pytest tests/e2e -m e2e $(PYTEST_ARGS)
+test-e2e-long: setup ## ... with the long ones: loads, crashes, conformance, replay, the deployer's contract on KServe
+	@LAKELOOP_E2E_LONG=1 $(BIN)/pytest tests/e2e tests/contract/test_deployer.py -m e2e $(PYTEST_ARGS)
 
 .PHONY: test-scorecard
 test-scorecard: setup ## The scorecard as a test: twenty of twenty caught, as the committed page says

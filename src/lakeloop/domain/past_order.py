@@ -13,26 +13,58 @@ from lakeloop.domain.past_columns import PastColumns
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
-_LARGEST_SPAN = 2**31
+DIGIT_BITS = 16
+_LARGEST_SPAN, _LARGEST = 2**31, np.iinfo(np.int64).max
 
 
-def ordered(
-    rows: pa.Table, columns: PastColumns, codes: Positions, times: Positions, places: Positions
-) -> Positions:
-    """`places` of rows, by code, time, key and values.
+class Ties:
+    """What decides between rows of one entity and time: their keys, then their values.
 
     Args:
         rows: the hidden columns.
         columns: says what those are.
+        start: rows before this one are never compared.
+    """
+
+    def __init__(self, rows: pa.Table, columns: PastColumns, start: int = 0) -> None:
+        key, self._names = rows.column(next(iter(columns.keys))), (*columns.keys, *columns.values)
+        plain = _is_plain_integer(key)
+        self.none = plain and _ascends(key.slice(start))
+        if not self.none:
+            self._rows = rows.select(self._names).combine_chunks()
+            self._key = np.asarray(key.to_numpy(), dtype=np.int64) if plain else None
+
+    def settle(self, order: Positions, begins: Mask) -> None:
+        """Bring the rows of each stretch, which begins where `begins` is true, into their order."""
+        group, at = np.cumsum(begins, dtype=np.int64), _tied(begins)
+        if self._key is not None:
+            chosen = order[at]
+            by = np.lexsort((self._key[chosen], group[at]))
+            order[at] = chosen = chosen[by]
+            at = at[_tied(changes(group[at]) | changes(self._key[chosen]))]
+        if not len(at):
+            return
+        chosen = order[at]
+        within = self._rows.take(pa.array(chosen)).append_column("_group", pa.array(group[at]))
+        keys = [(name, "ascending", "at_start") for name in ("_group", *self._names)]
+        order[at] = chosen[pc.sort_indices(within, sort_keys=keys).to_numpy()]
+
+
+def ordered(codes: Positions, times: Positions, places: Positions, ties: Ties) -> Positions:
+    """Positions of rows by code, time, key and values.
+
+    Args:
         codes: of the rows' entities [rows].
         times: in microseconds [rows].
-        places: which rows, ascending.
+        places: where they are among the rows that `ties` knows, ascending [rows].
+        ties: of all rows.
     """
-    order, begins = _by_code_and_time(codes[places], times[places])
-    order = places[order]
-    if not begins.all():
-        _settle_ties(rows, columns, order, begins, places)
-    return order
+    order, begins = _by_code_and_time(codes, times)
+    if begins.all() or ties.none:
+        return order
+    settled = places[order]
+    ties.settle(settled, begins)
+    return np.searchsorted(places, settled)
 
 
 def entity_codes(columns: Sequence[pa.ChunkedArray]) -> Positions:
@@ -59,52 +91,28 @@ def changes(values: Positions) -> Mask:
     return begins
 
 
-def _by_code_and_time(codes: Positions, times: Positions) -> tuple[Positions, Mask]:
-    """Positions by code and time, of equal ones the earlier first; and where another code or time begins.
+def by_digits(*keys: Positions) -> Positions:
+    """Positions in the order of the first key, then the next one, and so on; of equal rows the earlier first.
 
-    Whole days, codes and positions that fit into one number together are sorted as such numbers: ten times faster.
+    From the last digit to the first, each of 16 bits (a radix sort): numpy counts such numbers instead of comparing
+    them, so that each digit costs the same a row, however many there are.
     """
-    if not len(codes):
-        return np.zeros(0, np.int64), np.zeros(0, bool)
+    order = np.arange(len(keys[0]))
+    for key in reversed(keys):
+        above = (key - key.min(initial=_LARGEST)).view(np.uint64)
+        for shift in range(0, int(above.max(initial=0)).bit_length(), DIGIT_BITS):
+            digit = (above >> np.uint64(shift)).astype(np.uint16)
+            order = order[np.argsort(digit[order], kind="stable")]
+    return order
+
+
+def _by_code_and_time(codes: Positions, times: Positions) -> tuple[Positions, Mask]:
+    """Positions by code and time, of equal ones the earlier first; and where another code or time begins."""
     days = times // MICROSECONDS_A_DAY
-    low, first, bits = int(codes.min()), int(days.min()), len(codes).bit_length()
-    span = int(days.max()) - first + 1
-    fit = (int(codes.max()) - low + 1) * span << bits < 2**63
-    if not fit or (days * MICROSECONDS_A_DAY != times).any():
-        order = np.lexsort((times, codes))
-        return order, changes(codes[order]) | changes(times[order])
-    packed = (codes - low) * span
-    packed += days - first
-    packed <<= bits
-    packed |= np.arange(len(codes))
-    packed.sort()
-    order = packed & ((1 << bits) - 1)
-    packed >>= bits
-    return order, changes(packed)
-
-
-def _settle_ties(
-    rows: pa.Table, columns: PastColumns, order: Positions, begins: Mask, places: Positions
-) -> None:
-    """Bring rows of one entity and time into the order of their keys, then values; changes `order`."""
-    group, at = np.cumsum(begins, dtype=np.int64), _tied(begins)
-    key = rows.column(next(iter(columns.keys)))
-    if _is_plain_integer(key):
-        numbers = np.asarray(key.to_numpy(), dtype=np.int64)
-        if (np.diff(numbers[places]) > 0).all():
-            return
-        chosen = order[at]
-        by = np.lexsort((numbers[chosen], group[at]))
-        order[at] = chosen = chosen[by]
-        at = at[_tied(changes(group[at]) | changes(numbers[chosen]))]
-    if not len(at):
-        return
-    chosen = order[at]
-    within = rows.select([*columns.keys, *columns.values]).take(pa.array(chosen))
-    within = within.append_column("_group", pa.array(group[at]))
-    names = ("_group", *columns.keys, *columns.values)
-    by = pc.sort_indices(within, sort_keys=[(name, "ascending", "at_start") for name in names])
-    order[at] = chosen[by.to_numpy()]
+    if (days * MICROSECONDS_A_DAY == times).all():
+        times = days
+    order = by_digits(codes, times)
+    return order, changes(codes[order]) | changes(times[order])
 
 
 def _tied(begins: Mask) -> Positions:
@@ -112,6 +120,24 @@ def _tied(begins: Mask) -> Positions:
     tied = ~begins
     tied[:-1] |= ~begins[1:]
     return np.flatnonzero(tied)
+
+
+def _ascends(column: pa.ChunkedArray) -> bool:
+    """Whether each number is larger than the one before."""
+    last = None
+    for chunk in column.chunks:
+        numbers = chunk.to_numpy()
+        if not len(numbers):
+            continue
+        if (last is not None and numbers[0] <= last) or not (numbers[1:] > numbers[:-1]).all():
+            return False
+        last = numbers[-1]
+    return True
+
+
+def joined(column: pa.ChunkedArray) -> pa.Array:
+    """A column's values in one piece."""
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _is_plain_integer(column: pa.ChunkedArray) -> bool:

@@ -15,8 +15,9 @@ from lakeloop.domain.dialects import DUCKDB, MICROSECONDS_A_DAY
 from lakeloop.domain.feature_table import feature_table
 from lakeloop.domain.past import PastStream
 from lakeloop.domain.past_columns import AT, BOTH, LOOKS, ROLE, SEEN, PastColumns
-from lakeloop.domain.past_in_memory import PART_ROWS, PIECE_ROWS, past_of
-from lakeloop.domain.past_order import Positions, entity_codes, ordered
+from lakeloop.domain.past_in_memory import past_of
+from lakeloop.domain.past_order import Positions, Ties, entity_codes, ordered
+from lakeloop.domain.past_pieces import BLOCK_ROWS, PIECE_ROWS
 from lakeloop.domain.use_case import UseCase
 
 Row = dict[str, Any]
@@ -111,7 +112,7 @@ def order_of(rows: pa.Table, names: PastColumns) -> Positions:
     """The order in which `PastStream` wants the rows, as their positions."""
     times = rows.column(AT).fill_null(np.iinfo(np.int64).min).to_numpy()
     codes = entity_codes([rows.column(name) for name in names.entity])
-    return ordered(rows, names, codes, times, np.arange(rows.num_rows))
+    return ordered(codes, times, np.arange(rows.num_rows), Ties(rows, names))
 
 
 def computed(rows: list[Row], step: int | None = None) -> dict[int, Row]:
@@ -187,12 +188,12 @@ def in_memory(rows: list[Row], found: dict[str, pa.Array]) -> dict[int, Row]:
     return {row["id"]: {name: column[n] for name, column in values.items()} for n, row in enumerate(rows)}
 
 
-@pytest.mark.parametrize("part_rows", [PART_ROWS, 50_000])
+@pytest.mark.parametrize("block_rows", [BLOCK_ROWS, 50_000])
 def test_many_rows_in_memory_have_what_a_stream_gives(
-    part_rows: int, monkeypatch: pytest.MonkeyPatch
+    block_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than one piece, keys that do not ascend, of which some are there twice."""
-    monkeypatch.setattr("lakeloop.domain.past_in_memory.PART_ROWS", part_rows)
+    monkeypatch.setattr("lakeloop.domain.past_pieces.BLOCK_ROWS", block_rows)
     names, count, day = columns(), PIECE_ROWS + 50_000, MICROSECONDS_A_DAY
     rows = [
         {

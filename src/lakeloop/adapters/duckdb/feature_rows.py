@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lakeloop.adapters.duckdb.as_in_spark import spark_like_database
+from lakeloop.domain.dialects import DUCKDB
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN
 from lakeloop.domain.feature_table import UNKNOWN_LABEL, FeatureTable
@@ -36,8 +37,9 @@ def feature_rows(
 
     connection = spark_like_database()
     try:
-        own = {c.name: _tried(c.name, c.sql) for c in table.columns if c.sql is not None}
-        columns = dict(zip(own, _select(connection, source, own).columns, strict=True))
+        own = {c.name: c.sql for c in table.columns if c.sql is not None}
+        computed = _select(connection, source, own, _tried)
+        columns = dict(zip(own, computed.columns, strict=True))
         for past in table.past:
             columns |= _past(connection, source, history, past)
     finally:
@@ -78,17 +80,44 @@ def _tried(name: str, sql: str) -> str:
     return sql if name == LABEL_COLUMN else f"TRY({sql})"
 
 
-def _select(connection: duckdb.DuckDBPyConnection, rows: pa.Table, columns: dict[str, str]) -> pa.Table:
-    import duckdb
+def _select(
+    connection: duckdb.DuckDBPyConnection,
+    rows: pa.Table,
+    columns: Mapping[str, str],
+    as_said: Callable[[str, str], str] = lambda _, sql: sql,
+) -> pa.Table:
+    """Columns by name, which are SQL over the rows; a plain column of numbers or dates is the rows' own, not a copy.
 
-    listed = ", ".join(f'{sql} AS "{name}"' for name, sql in columns.items())
-    connection.register("source", rows)
-    try:
-        return connection.sql(f"SELECT {listed} FROM source").to_arrow_table()  # noqa: S608 - the use case's own text
-    except duckdb.Error as error:
-        raise explained(error) from error
-    finally:
-        connection.unregister("source")
+    Args:
+        connection: an empty database.
+        rows: in any order, which stays.
+        columns: name -> SQL.
+        as_said: name and SQL -> the SQL that is evaluated.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    plain = {DUCKDB.quoted(f.name): f.name for f in rows.schema if _same_in_duckdb(f.type)}
+    found = {name: rows.column(plain[sql]) for name, sql in columns.items() if sql in plain}
+    listed = [f'{as_said(n, sql)} AS "{n}"' for n, sql in columns.items() if n not in found]
+    if listed:
+        connection.register("source", rows)
+        try:
+            text = f"SELECT {', '.join(listed)} FROM source"  # noqa: S608 - the use case's own text
+            computed = connection.sql(text).to_arrow_table()
+        except duckdb.Error as error:
+            raise explained(error) from error
+        finally:
+            connection.unregister("source")
+        found |= dict(zip(computed.column_names, computed.columns, strict=True))
+    return pa.table({name: found[name] for name in columns})
+
+
+def _same_in_duckdb(kind: pa.DataType) -> bool:
+    """Whether DuckDB gives the type back as it gets it."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_date32(kind) or kind == pa.float64())
 
 
 def explained(error: Exception) -> LakeloopError:

@@ -147,7 +147,7 @@ def test_by_id_is_refused_where_the_answer_would_be_wrong(store: SqliteOnlineSto
     model = load(folder)
     app = build_predictor(model, lookup=FeatureLookup(model, store))
     unknown = call(app, "POST", "/predictions", json={"ids": ["1", "nobody"]})
-    assert (unknown.status_code, "id 1 of the request" in unknown.json()["error"]) == (404, True)
+    assert (unknown.status_code, "ids[1] is the first" in unknown.json()["error"]) == (404, True)
     assert call(app, "POST", "/predictions", json={"ids": ["1 or 1=1"]}).status_code == 404
     assert call(app, "POST", "/predictions", json={"ids": ["1"], "rows": ROWS}).status_code == 422
     assert call(build_predictor(model), "POST", "/predictions", json={"ids": ["1"]}).status_code == 422

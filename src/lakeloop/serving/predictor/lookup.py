@@ -39,7 +39,8 @@ class FeatureLookup:
         version, found = answered
         unknown = [index for index, features in enumerate(found) if features is None]
         if unknown:
-            raise Refused(404, f"no entity has id {unknown[0]} of the request, and {len(unknown) - 1} others")
+            told = f"{len(unknown)} of {len(ids)} ids are of no entity that is known"
+            raise Refused(404, f"{told}: ids[{unknown[0]}] is the first of them")
         rows = [features.features for features in found if features is not None]
         inputs = [
             {"id": entity, "features": row, "feature_snapshot_id": version.feature_snapshot_id}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lakeloop.domain.encoding import encode
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.rollout import Identity
+from lakeloop.serving.compiled.column_function import ROWS_BY_COLUMN, ColumnFunction
 from lakeloop.serving.compiled.row_function import RowFunction
 from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.expressions import raw_to_features
@@ -34,6 +35,14 @@ class FeatureFunction:
         except NotCompilable:
             return None
 
+    @cached_property
+    def by_column(self) -> ColumnFunction | None:
+        """The same for many rows at once; None where there are not only numbers."""
+        try:
+            return ColumnFunction(self.encoding)
+        except NotCompilable:
+            return None
+
     @property
     def not_compiled(self) -> str:
         """Why there is no compiled form; empty where there is."""
@@ -54,9 +63,11 @@ class FeatureFunction:
             InvalidRequest: a row does not have the model's columns and types.
             UserError: an expression cannot be evaluated.
         """
-        matrix = self.compiled.matrix(rows, listed=listed) if self.compiled else None
-        if matrix is not None:
-            return matrix
+        ways = (self.by_column, self.compiled) if len(rows) >= ROWS_BY_COLUMN else (self.compiled,)
+        for way in ways:
+            matrix = way.matrix(rows, listed=listed) if way else None
+            if matrix is not None:
+                return matrix
         return self.matrix_by_duckdb(named_rows(rows, self.encoding.source_columns) if listed else rows)
 
     def matrix_by_duckdb(self, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
@@ -66,10 +77,10 @@ class FeatureFunction:
         return encode(features, self.encoding)
 
     def matrices_of_nothing(self) -> list[np.ndarray[Any, Any]]:
-        """One row of nulls, both ways: what cannot work fails before a port opens.
+        """Rows of nulls, by each way: what cannot work fails before a port opens, and no caller waits for a first time.
 
         Raises:
             UserError: an expression cannot be evaluated over the source columns.
         """
         nothing = [dict.fromkeys(self.encoding.source_columns)]
-        return [self.matrix_by_duckdb(nothing), self.matrix(nothing)]
+        return [self.matrix_by_duckdb(nothing), self.matrix(nothing), self.matrix(nothing * ROWS_BY_COLUMN)]

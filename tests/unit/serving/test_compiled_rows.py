@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lakeloop.domain.encoding import encode, source_columns
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
+from lakeloop.serving.compiled.column_function import ColumnFunction
 from lakeloop.serving.compiled.row_function import RowFunction
 from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.expressions import raw_to_features
@@ -187,3 +188,86 @@ def test_lists_are_rows_only_where_that_is_said_and_only_of_the_right_length() -
     assert function.matrix([row, GOOD], listed=True) is None
     assert function.matrix([row[:-1]], listed=True) is None
     assert function.matrix([[*row, 1]], listed=True) is None
+
+
+NUMBER_COLUMNS = {name: type_ for name, type_ in COLUMNS.items() if type_ in {"double", "int", "long"}}
+ARITHMETIC = st.recursive(
+    st.sampled_from([*NUMBER_COLUMNS, "1", "0", "2.5", "1e3"]),
+    lambda inner: st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
+    max_leaves=4,
+)
+
+
+def numbers_of(*expressions: str) -> FeatureEncoding:
+    features = [
+        EncodedFeature(name=f"e{i}", type="numeric", expression=text) for i, text in enumerate(expressions)
+    ]
+    plain = [EncodedFeature(name=name, type="numeric", column=name) for name in NUMBER_COLUMNS]
+    return FeatureEncoding(features=(*plain, *features), source_columns=NUMBER_COLUMNS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ARITHMETIC, st.lists(ROWS, min_size=1, max_size=6))
+def test_many_rows_at_once_have_the_values_of_row_by_row(expression: str, rows: list[dict[str, Any]]) -> None:
+    encoding = numbers_of(expression)
+    try:
+        by_column = ColumnFunction(encoding)
+    except NotCompilable:
+        return
+    rows = [{name: row[name] for name in NUMBER_COLUMNS} for row in rows]
+    listed = [list(row.values()) for row in rows]
+    matrix = by_column.matrix(rows)
+    np.testing.assert_equal(by_column.matrix(listed, listed=True), matrix)
+    if matrix is not None:
+        np.testing.assert_array_equal(matrix, RowFunction(encoding).matrix(rows))
+
+
+NUMBERS_ONLY = {name: GOOD[name] for name in NUMBER_COLUMNS}
+
+
+@pytest.mark.parametrize(
+    ("expression", "change"),
+    [
+        ("a + b", {"a": "1"}),
+        ("a + b", {"a": True}),
+        ("a + b", {"n": 1.0}),
+        ("a + b", {"n": 2**31}),
+        ("a + b", {"m": 2**63}),
+        ("a + b", {"b": 10**400}),
+        ("a + b", {"other": 1}),
+        ("a / b", {"b": 0}),
+        ("a * b", {"a": 1e200, "b": 1e200}),
+    ],
+)
+def test_many_rows_of_which_one_is_not_plainly_right_go_row_by_row(
+    expression: str, change: dict[str, Any]
+) -> None:
+    function = ColumnFunction(numbers_of(expression))
+    assert function.matrix([NUMBERS_ONLY] * 3) is not None
+    assert function.matrix([NUMBERS_ONLY, {**NUMBERS_ONLY, **change}]) is None
+    assert function.matrix([NUMBERS_ONLY, {k: v for k, v in NUMBERS_ONLY.items() if k != "a"}]) is None
+    assert function.matrix([NUMBERS_ONLY, "text"]) is None
+    listed = list(NUMBERS_ONLY.values())
+    assert function.matrix([listed] * 3) is None
+    assert function.matrix([listed, NUMBERS_ONLY], listed=True) is None
+    assert function.matrix([listed, [*listed, 1]], listed=True) is None
+
+
+def test_nulls_make_missing_what_is_made_of_them() -> None:
+    matrix = ColumnFunction(numbers_of("a / (b + 1)")).matrix([NUMBERS_ONLY, {**NUMBERS_ONLY, "b": None}])
+    np.testing.assert_array_equal(
+        matrix, np.array([[1.5, 2, 3, np.nan, 0.5], [1.5, np.nan, 3, np.nan, np.nan]], np.float32)
+    )
+
+
+@pytest.mark.parametrize(
+    "expression", ["n + m", "1 + 2.5", "abs(a)", "-a", "a % b", "NULL + a", "zz + a", "a > b"]
+)
+def test_what_is_not_arithmetic_of_doubles_goes_row_by_row(expression: str) -> None:
+    with pytest.raises(NotCompilable):
+        ColumnFunction(numbers_of(expression))
+
+
+def test_a_model_with_a_text_goes_row_by_row() -> None:
+    with pytest.raises(NotCompilable):
+        ColumnFunction(encoding_of("a + b"))

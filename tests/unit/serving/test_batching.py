@@ -13,7 +13,7 @@ import pytest
 from lakeloop.serving.prediction_log import segments
 from lakeloop.serving.prediction_log.segments import SegmentWriter, read_segment
 from lakeloop.serving.predictor import batching
-from lakeloop.serving.predictor.batching import ROWS_BESIDE_LOOP, Batcher, Scored, Sent
+from lakeloop.serving.predictor.batching import BATCHES_IN_THREAD, ROWS_BESIDE_LOOP, Batcher, Scored, Sent
 
 
 class Booster:
@@ -57,6 +57,37 @@ def test_who_asks_gets_its_own_scores_from_one_call(sizes: list[int], in_loop: b
     assert booster.calls == [(in_loop, sum(sizes))]
 
 
+def test_the_next_requests_are_read_while_a_thread_scores_and_small_ones_do_not_wait_for_it() -> None:
+    let_go = threading.Event()
+
+    class Slow(Booster):
+        def __call__(self, matrix: np.ndarray[Any, Any]) -> list[float]:
+            if len(matrix) > 1:
+                assert let_go.wait(10)
+            return super().__call__(matrix)
+
+    async def load(batcher: Batcher) -> list[Scored]:
+        def ask(number: int, rows: int) -> asyncio.Task[Scored]:
+            matrix = np.full((rows, 2), number, np.float32)
+            return asyncio.create_task(batcher.score(matrix, Sent("rows", b"{}")))
+
+        waiting = [ask(number, ROWS_BESIDE_LOOP) for number in range(2 * BATCHES_IN_THREAD)]
+        await asyncio.sleep(0)
+        assert (await asyncio.wait_for(ask(7, 1), 10)).scores == [7.0]
+        waiting += [ask(number, ROWS_BESIDE_LOOP) for number in range(4)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        let_go.set()
+        return list(await asyncio.gather(*waiting))
+
+    booster = Slow()
+    answers = asyncio.run(load(Batcher(booster)))
+    numbers = [*range(2 * BATCHES_IN_THREAD), *range(4)]
+    assert [a.scores for a in answers] == [[float(n)] * ROWS_BESIDE_LOOP for n in numbers]
+    batches = [(False, 2 * ROWS_BESIDE_LOOP)] * BATCHES_IN_THREAD
+    assert booster.calls == [(True, 1), *batches, (False, 4 * ROWS_BESIDE_LOOP)]
+
+
 def test_a_segment_is_not_closed_while_a_thread_writes_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +113,7 @@ def test_a_segment_is_not_closed_while_a_thread_writes_to_it(
         return 6 * 2
 
     writer = Watched(tmp_path, {"identity": {}})
-    asked = asyncio.run(load(Batcher(Booster(), writer)))
+    asked = asyncio.run(load(Batcher(Booster(), writer, log_to_disk=True)))
     thread = writer.close()
     if thread is not None:
         thread.join()

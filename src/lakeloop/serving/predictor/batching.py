@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import uuid4
 
 from lakeloop.serving.http import Refused
 from lakeloop.serving.prediction_log.segments import SEGMENT_SECONDS, Record
+from lakeloop.serving.predictor.prediction_ids import PredictionIds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +23,8 @@ ROWS_IN_LOOP = 4096
 """More rows are scored in a thread (XGBoost releases the interpreter's lock), so that probes are answered meanwhile."""
 ROWS_BESIDE_LOOP = 128
 """From so many rows of several requests on, too: the next requests are read meanwhile, on another core."""
+BATCHES_IN_THREAD = 2
+"""One that is scored, and the next; what comes meanwhile is scored together."""
 
 
 Form = Literal["rows", "v1", "v2", "ids"]
@@ -49,11 +53,17 @@ class _Waiting:
     matrix: np.ndarray[Any, Any]
     sent: Sent
     answer: asyncio.Future[Scored]
-    scored: Scored | None = None
+
+
+Batch = list[_Waiting]
 
 
 class Batcher:
-    """Collects what one turn of the event loop brings; nothing waits for more to come."""
+    """Collects what one turn of the event loop brings; nothing waits for more to come.
+
+    Many rows are scored by a thread while the loop reads the next requests: as soon as they are many, not only once the
+    loop has read all, and one batch ahead, so that neither of the two waits for the other.
+    """
 
     def __init__(
         self,
@@ -69,12 +79,15 @@ class Batcher:
             log: where predictions are written before they are answered; None: nowhere.
             log_to_disk: answer only once they are on the disk, not only in the file.
         """
-        self._predict, self._log, self._log_to_disk = predict, log, log_to_disk
-        self._waiting: list[_Waiting] = []
-        self._working = False
-        self._in_thread = False
+        self._predict, self._log = predict, log
+        self._to_disk = log_to_disk and log is not None
+        self._waiting: Batch = []
+        self._rows = 0
+        self._turn_is_due = False
+        self._thread = ThreadPoolExecutor(1, "scoring")
+        self._in_thread = 0
         self._closing: asyncio.TimerHandle | None = None
-        self._ids = _Ids()
+        self._ids = PredictionIds()
 
     async def score(self, matrix: np.ndarray[Any, Any], sent: Sent) -> Scored:
         """Score, log, then answer.
@@ -89,66 +102,97 @@ class Batcher:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(matrix, sent, loop.create_future())
         self._waiting.append(waiting)
-        if not self._working:
-            self._working = True
+        self._rows += len(matrix)
+        if self._are_many and self._thread_has_room and not self._to_disk:
+            self._score_in_thread()
+        elif not self._turn_is_due:
+            self._turn_is_due = True
             loop.call_soon(self._turn)
         return await waiting.answer
 
-    def _turn(self) -> None:
-        taken, self._waiting = self._waiting, []
-        rows = sum(len(w.matrix) for w in taken)
-        beside = rows > ROWS_IN_LOOP or (len(taken) > 1 and rows >= ROWS_BESIDE_LOOP)
-        if beside or (self._log_to_disk and self._log is not None):
-            self._in_thread = True
-            work = asyncio.get_running_loop().run_in_executor(None, self._work, taken, self._log_to_disk)
-            work.add_done_callback(lambda done: self._answer(taken, done.exception()))
-            return
-        try:
-            self._work(taken, False)
-        except Exception as error:  # noqa: BLE001 - handed to each caller
-            self._answer(taken, error)
-        else:
-            self._answer(taken, None)
+    @property
+    def _are_many(self) -> bool:
+        return self._rows > ROWS_IN_LOOP or (len(self._waiting) > 1 and self._rows >= ROWS_BESIDE_LOOP)
 
-    def _work(self, taken: list[_Waiting], to_disk: bool) -> None:
+    @property
+    def _thread_has_room(self) -> bool:
+        # What waits for the disk waits together.
+        return self._in_thread < (1 if self._to_disk else BATCHES_IN_THREAD)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if not self._waiting:
+            return
+        if not self._are_many and not self._to_disk:
+            batch, matrix = self._take()
+            self._answer(batch, partial(self._score_and_log, batch, matrix))
+        elif self._thread_has_room:
+            self._score_in_thread()
+
+    def _take(self) -> tuple[Batch, np.ndarray[Any, Any]]:
         import numpy as np
 
-        matrix = taken[0].matrix if len(taken) == 1 else np.concatenate([w.matrix for w in taken])
-        scores = self._predict(matrix)
-        start = 0
-        for waiting in taken:
+        batch, self._waiting, self._rows = self._waiting, [], 0
+        return batch, batch[0].matrix if len(batch) == 1 else np.concatenate([w.matrix for w in batch])
+
+    def _score_in_thread(self) -> None:
+        loop, (batch, matrix) = asyncio.get_running_loop(), self._take()
+        self._in_thread += 1
+        # Only what waits for the disk is logged there: Python in a thread waits for the loop to stand still.
+        work: Future[Any] = (
+            self._thread.submit(self._score_and_log, batch, matrix)
+            if self._to_disk
+            else self._thread.submit(self._predict, matrix)
+        )
+        work.add_done_callback(lambda done: loop.call_soon_threadsafe(self._back, batch, done))
+
+    def _back(self, batch: Batch, done: Future[Any]) -> None:
+        self._in_thread -= 1
+        self._turn()
+        self._answer(batch, done.result if self._to_disk else lambda: self._logged(batch, done.result()))
+
+    def _score_and_log(self, batch: Batch, matrix: np.ndarray[Any, Any]) -> list[Scored]:
+        return self._logged(batch, self._predict(matrix))
+
+    def _logged(self, batch: Batch, scores: list[float]) -> list[Scored]:
+        answers, start = [], 0
+        for waiting in batch:
             count = len(waiting.matrix)
-            waiting.scored = Scored(scores[start : start + count], self._ids.take(count))
+            answers.append(Scored(scores[start : start + count], self._ids.take(count)))
             start += count
         if self._log is not None:
             at_us = time.time_ns() // 1000
-            self._log.append([_record(at_us, w.scored, w.sent) for w in taken if w.scored])
-            if to_disk:
+            self._log.append([_record(at_us, s, w.sent) for s, w in zip(answers, batch, strict=True)])
+            if self._to_disk:
                 self._log.sync()
+        return answers
 
-    def _answer(self, taken: list[_Waiting], error: BaseException | None) -> None:
-        if isinstance(error, OSError):
-            error = Refused(503, "the prediction log cannot be written, so nothing is answered")
-        for waiting in taken:
-            if waiting.answer.done():
-                continue
-            if error is not None or waiting.scored is None:
-                waiting.answer.set_exception(error or Refused(500, "no score"))
-            else:
-                waiting.answer.set_result(waiting.scored)
-        loop = asyncio.get_running_loop()
-        self._in_thread, self._working = False, bool(self._waiting)
-        if self._working:
-            loop.call_soon(self._turn)
+    def _answer(self, batch: Batch, logged: Callable[[], list[Scored]]) -> None:
+        try:
+            answers = logged()
+        except Exception as error:  # noqa: BLE001 - handed to each caller
+            _refuse(batch, error)
+        else:
+            for waiting, scored in zip(batch, answers, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(scored)
         if self._log is not None and self._closing is None:
-            self._closing = loop.call_later(SEGMENT_SECONDS, self._close_segment)
+            self._closing = asyncio.get_running_loop().call_later(SEGMENT_SECONDS, self._close_segment)
 
     def _close_segment(self) -> None:
-        if self._in_thread:  # which may be writing
+        if self._to_disk and self._in_thread:  # which may be writing
             self._closing = asyncio.get_running_loop().call_later(0.01, self._close_segment)
         elif self._log is not None:
             self._closing = None
             self._log.close()
+
+
+def _refuse(batch: Batch, error: Exception) -> None:
+    if isinstance(error, OSError):
+        error = Refused(503, "the prediction log cannot be written, so nothing is answered")
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
 
 
 def _record(at_us: int, scored: Scored, sent: Sent) -> Record:
@@ -163,19 +207,3 @@ def _record(at_us: int, scored: Scored, sent: Sent) -> Record:
     if sent.inputs is not None:
         header["inputs"] = sent.inputs
     return header, sent.body
-
-
-_IDS_A_BASE = 2**32 - 1
-
-
-class _Ids:
-    """Unique 32-digit hex ids: 24 random digits a process, then a count."""
-
-    def __init__(self) -> None:
-        self._base, self._next = uuid4().hex[:24], 0
-
-    def take(self, count: int) -> list[str]:
-        if self._next + count > _IDS_A_BASE:
-            self._base, self._next = uuid4().hex[:24], 0
-        first, self._next = self._next, self._next + count
-        return [f"{self._base}{n:08x}" for n in range(first, self._next)]

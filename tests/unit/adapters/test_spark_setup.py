@@ -110,3 +110,15 @@ def test_cores_of_a_local_master(master: str, cores: int) -> None:
 )
 def test_paths_are_never_globs_to_spark(uri: str, path: str) -> None:
     assert spark_path(uri) == path
+
+
+def test_the_python_daemon_is_ours_only_where_spark_is_the_one_beside_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SPARK_HOME", "PYSPARK_PYTHON"):
+        monkeypatch.delenv(name, raising=False)
+    assert "spark.python.daemon.module" in spark_properties(settings, 10, {})
+    for name in ("SPARK_HOME", "PYSPARK_PYTHON"):
+        monkeypatch.setenv(name, "/opt/another")
+        assert "spark.python.daemon.module" not in spark_properties(settings, 10, {})
+        monkeypatch.delenv(name)

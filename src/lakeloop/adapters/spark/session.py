@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,7 +179,20 @@ def _local(settings: Settings, rows: int | None) -> dict[str, str]:
         "spark.sql.codegen.wholeStage": "false" if small else "true",
         "spark.shuffle.compress": "false" if small else "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
+        # From 4.1 on, a union of parts of one partition each would be one partition, and use one core.
+        "spark.sql.unionOutputPartitioning": "false",
+        **_python_daemon(),
     }
+
+
+def _python_daemon() -> dict[str, str]:
+    """Ours, where Spark and its Python are those of this environment."""
+    found = find_spec("pyspark")
+    own = Path(found.origin).parent if found and found.origin else None
+    same = os.environ.get("PYSPARK_PYTHON", sys.executable) == sys.executable
+    if own is None or not same or Path(os.environ.get("SPARK_HOME", own)) != own:
+        return {}
+    return {"spark.python.daemon.module": "lakeloop.adapters.spark.python_daemon"}
 
 
 def _large_memory_gigabytes() -> int:

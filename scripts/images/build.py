@@ -49,7 +49,7 @@ def build_arguments(environment: dict[str, str]) -> dict[str, str]:
     if index := environment.get("INDEX_URL"):
         found |= {"PIP_INDEX_URL": index, "UV_DEFAULT_INDEX": index}
     if environment.get("CA_BUNDLE"):
-        found["SSL_CERT_FILE"] = "/run/secrets/ca_bundle"
+        found["CA_FILE"] = "/run/secrets/ca_bundle"
     if base := environment.get("BASE_IMAGE"):
         found["BASE_IMAGE"] = base
     return found

@@ -45,10 +45,18 @@ def test_a_private_index_and_authority_reach_the_build_alone() -> None:
     assert given == {
         "PIP_INDEX_URL": "https://index",
         "UV_DEFAULT_INDEX": "https://index",
-        "SSL_CERT_FILE": "/run/secrets/ca_bundle",
+        "CA_FILE": "/run/secrets/ca_bundle",
         "BASE_IMAGE": "mine:1",
     }
     assert build_arguments({"INDEX_URL": "", "CA_BUNDLE": ""}) == {}
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda p: p.parent.name)
+def test_the_given_authority_holds_also_where_the_base_names_others_in_its_environment(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    calls = re.findall(r'(\w+)="\$\{CA_FILE\}" \S+/(pip|uv pip) .*?install', text)
+    assert set(calls) <= {("REQUESTS_CA_BUNDLE", "pip"), ("SSL_CERT_FILE", "uv pip")}
+    assert len(calls) == text.count("--require-hashes")
 
 
 def test_every_image_that_a_step_names_is_built() -> None:

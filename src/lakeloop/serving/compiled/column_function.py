@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     Numbers = np.ndarray[Any, np.dtype[np.float64]]
     OfNumbers = Callable[[Numbers], Any]
 
-ROWS_BY_COLUMN = 40
+ROWS_BY_COLUMN = 32
 """For fewer rows the row function takes less time."""
 _BOUNDS = {"int": LARGEST_INT, "long": 2**53, "double": LARGEST_DOUBLE, "decimal": LARGEST_DOUBLE}
 _WHOLE_TYPES = {"int", "long"}
@@ -70,9 +71,8 @@ class ColumnFunction:
 
         try:
             flat = list(chain.from_iterable(self._values(rows, listed=listed)))
-            self._check_types(flat)
+            numbers = self._numbers(flat).reshape(len(rows), self._width)
             with np.errstate(all="ignore"):
-                numbers = np.array(flat, np.float64).reshape(len(rows), self._width)
                 _check(numbers, self._bounds)
                 matrix = numbers.take(self._sources, axis=1).astype(np.float32)
                 for index, made in self._made.items():
@@ -87,16 +87,24 @@ class ColumnFunction:
             raise Undecided
         return rows if kinds == {list} else map(self._of_object, rows)
 
-    def _check_types(self, flat: Sequence[Any]) -> None:
-        if not _NUMBER.issuperset(map(type, flat)):
+    def _numbers(self, flat: Sequence[Any]) -> Numbers:
+        import numpy as np
+
+        kinds = set(map(type, flat))
+        if not kinds <= _NUMBER:
             raise Undecided
         for index in self._whole:
             if not _WHOLE.issuperset(map(type, flat[index :: self._width])):
                 raise Undecided
+        if type(None) in kinds:
+            return np.array(flat, np.float64)
+        return np.frombuffer(struct.pack(f"{len(flat)}d", *flat))  # in half the time
 
 
 def _check(numbers: Any, bound: Any) -> None:
-    if (abs(numbers) >= bound).any():  # NaN is not
+    import numpy as np
+
+    if np.count_nonzero(abs(numbers) >= bound):  # NaN is not
         raise Undecided
 
 

@@ -185,3 +185,16 @@ def test_one_entity_with_most_rows(spark_lake: SparkLake) -> None:
     spark, local = both(spark_lake, use_case(), table, None)
     spark_lake.spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
     assert spark == local
+
+
+@pytest.mark.parametrize("rows_at_most", [None, 1000])
+def test_rows_that_are_left_out_afterwards_were_seen(spark_lake: SparkLake, rows_at_most: int | None) -> None:
+    """Spark must not leave them out before the others have looked back at them."""
+    day = dt.date(2020, 1, 1)
+    same = {"who": 1, "where": "n", "amount": 2.0, "kind": "x", "born": day, "met": None}
+    rows = [same | {"id": i, "at": day + dt.timedelta(days=i), "y": y} for i, y in enumerate([None, 1])]
+    source = spark_lake.spark.createDataFrame(pa.Table.from_pylist(rows, schema=SCHEMA))
+    table = feature_table(use_case(), dict(COLUMNS) | {"met": "timestamptz"})
+    counts = next(f.name for past in table.past for f in past.features if f.aggregate == "count")
+    computed = in_spark(source, table, "r", None, rows_at_most).where("_label IS NOT NULL")
+    assert computed.select(counts).toArrow().to_pylist() == [{counts: 1.0}]

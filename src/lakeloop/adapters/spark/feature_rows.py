@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import reduce
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakeloop.domain.feature_table import FeatureTable
 from lakeloop.domain.past_columns import AT, BOTH, LOOKS, ROLE, SEEN, PastColumns
@@ -14,10 +14,11 @@ from lakeloop.domain.snapshots import RANGE_ID_COLUMN
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import StructType
 
     Stream = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
-_PLACE = "_past_place"
+_PLACE, _FOUND = "_past_place", "_past_found"
 _MOST_LISTED = 500
 IN_MEMORY_ROWS = 1_000_000
 """Up to so many rows in all, none of which is in a partition twice, an executor's Python holds a partition at once."""
@@ -48,7 +49,7 @@ def feature_rows(
     from pyspark.sql import functions as F  # noqa: N812 - the field's name for it
 
     own, places = _columns(table)
-    rows = source.select(*(F.expr(sql).alias(name) for name, sql in own.items()))
+    rows = source.selectExpr(*(f"{sql} AS `{name}`" for name, sql in own.items()))
     few = rows_at_most is not None and rows_at_most <= IN_MEMORY_ROWS
     tasks = _tasks(source, rows_at_most or 0, alone=history is None and len(table.past) == 1) if few else None
     for number, (past, named) in enumerate(zip(table.past, places, strict=True)):
@@ -56,7 +57,7 @@ def feature_rows(
         needed = set(table.types).union(*(other.values() for other in places[number + 1 :]))
         keep = [column for column in rows.columns if column in needed]
         rows = _looked_back(rows, past, named, seen, keep, few=few, tasks=tasks)
-    return rows.select(*(F.col(f"`{c.name}`") for c in table.columns), F.lit(range_id).alias(RANGE_ID_COLUMN))
+    return rows.select(*(f"`{c.name}`" for c in table.columns), F.lit(range_id).alias(RANGE_ID_COLUMN))
 
 
 def _columns(table: FeatureTable) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -144,9 +145,47 @@ def _looked_back(  # noqa: PLR0913
         seen = seen.withColumn(ROLE, F.lit(SEEN).cast("tinyint"))
         rows = rows.unionByName(seen, allowMissingColumns=True)
     together = _together(rows, past, named, tasks)
+    if few and seen is None:
+        return _beside(together, past, named, kept)
     if not few:
         together = together.sortWithinPartitions(*_order(past, named, together.columns))
     return together.mapInArrow(_stream(past, named, [f.name for f in kept.fields], few=few), kept)
+
+
+def _beside(rows: DataFrame, past: PastColumns, named: dict[str, str], kept: StructType) -> DataFrame:
+    """The same where all rows look back: only what is looked at goes to Python, and only the features come back.
+
+    Spark must not take a row's values for its own: it would leave rows out before others have looked at them.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql.types import StructType
+
+    names = [feature.name for feature in past.features]
+    features = StructType([kept[name] for name in names])
+    look_back = F.arrow_udf(_values(past, list(named)), features).asNondeterministic()
+    found = rows.withColumn(_FOUND, look_back(*(f"`{column}`" for column in named.values())))
+    own = [f"`{f.name}`" for f in kept.fields if f.name not in names]
+    return found.selectExpr(*own, *(f"{_FOUND}.`{name}`" for name in names))
+
+
+def _values(past: PastColumns, names: list[str]) -> Callable[..., Any]:
+    """What an executor does with the columns of a partition: all batches at once."""
+    import pyarrow as pa
+
+    def look_back(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+        from lakeloop.domain.past_in_memory import past_of
+
+        held = [pa.RecordBatch.from_arrays(list(columns), names=names) for columns in batches]
+        if not held:
+            return
+        found = past_of(pa.Table.from_batches(held), past)
+        together, start = pa.StructArray.from_arrays(list(found.values()), names=list(found)), 0
+        for batch in held:
+            yield together.slice(start, batch.num_rows)
+            start += batch.num_rows
+
+    look_back.__annotations__ = {"batches": Iterator[tuple[pa.Array, ...]], "return": Iterator[pa.Array]}
+    return look_back
 
 
 def _order(past: PastColumns, named: dict[str, str], columns: list[str]) -> list[str]:
@@ -156,16 +195,14 @@ def _order(past: PastColumns, named: dict[str, str], columns: list[str]) -> list
 
 def _together(rows: DataFrame, past: PastColumns, named: dict[str, str], tasks: int | None) -> DataFrame:
     """Rows of an entity in one partition. Those without a place are spread, not heaped."""
-    from pyspark.sql import functions as F  # noqa: N812
-
     if tasks == 1:
         return rows.coalesce(1)
-    entity, rest = ([F.col(f"`{named[a]}`") for a in group] for group in (past.entity, [*past.keys, AT]))
-    known = reduce(lambda a, b: a & b, (c.isNotNull() for c in (*entity, F.col(f"`{named[AT]}`"))))
-    place = F.when(known, F.xxhash64(*entity)).otherwise(F.xxhash64(*rest))
+    entity, rest = ([f"`{named[a]}`" for a in group] for group in (past.entity, [*past.keys, AT]))
+    known = " AND ".join(f"{column} IS NOT NULL" for column in (*entity, f"`{named[AT]}`"))
+    place = f"CASE WHEN {known} THEN xxhash64({', '.join(entity)}) ELSE xxhash64({', '.join(rest)}) END"
     if tasks is None:
-        return rows.withColumn(_PLACE, place).repartition(_PLACE).drop(_PLACE)
-    parts = (rows.where(F.pmod(place, F.lit(tasks)) == number).coalesce(1) for number in range(tasks))
+        return rows.selectExpr("*", f"{place} AS {_PLACE}").repartition(_PLACE).drop(_PLACE)
+    parts = (rows.where(f"pmod({place}, {tasks}) = {number}").coalesce(1) for number in range(tasks))
     return reduce(lambda a, b: a.union(b), parts)
 
 

@@ -28,7 +28,7 @@ def among(values: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> pa.Array | pa
     low, high = (int(bound.as_py()) for bound in pc.min_max(wanted).values())
     if high - low >= _LARGEST_SPAN:
         return pc.is_in(values, value_set=wanted)
-    numbers, known = np.asarray(values).astype(np.int64), np.zeros(high - low + 1, bool)
+    known = np.zeros(high - low + 2, bool)  # the last one is for all that lie outside
     known[np.asarray(wanted).astype(np.int64) - low] = True
-    inside = (numbers >= low) & (numbers <= high)
-    return pa.array(known[np.where(inside, numbers, low) - low] & inside)
+    above = (np.asarray(values).astype(np.int64) - low).view(np.uint64)
+    return pa.array(known.take(np.minimum(above, np.uint64(high - low + 1)).view(np.int64)))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+_CHUNK_ROWS = 65_536
+
 
 def feature_rows(
     source: pa.Table, table: FeatureTable, range_id: str, history: pa.Table | None = None
@@ -44,8 +46,17 @@ def feature_rows(
             columns |= _past(connection, source, history, past)
     finally:
         connection.close()
-    columns[RANGE_ID_COLUMN] = pa.repeat(pa.scalar(range_id), source.num_rows)
+    columns[RANGE_ID_COLUMN] = _repeated(range_id, source.num_rows)
     return pa.table({name: columns[name] for name in table.types})
+
+
+def _repeated(text: str, rows: int) -> pa.ChunkedArray:
+    """So many times the text, in chunks that share their memory."""
+    import pyarrow as pa
+
+    chunk = pa.repeat(pa.scalar(text), min(rows, _CHUNK_ROWS))
+    sizes = [min(_CHUNK_ROWS, rows - start) for start in range(0, rows, _CHUNK_ROWS)]
+    return pa.chunked_array([chunk.slice(0, size) for size in sizes], pa.string())
 
 
 def past_values(rows: pa.Table, history: pa.Table, past: Iterable[PastColumns]) -> dict[str, pa.Array]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lakeloop.serving.http import Refused
 from lakeloop.serving.prediction_log import segments
 from lakeloop.serving.prediction_log.segments import SegmentWriter, read_segment
 from lakeloop.serving.predictor import batching
@@ -86,6 +87,43 @@ def test_the_next_requests_are_read_while_a_thread_scores_and_small_ones_do_not_
     assert [a.scores for a in answers] == [[float(n)] * ROWS_BESIDE_LOOP for n in numbers]
     batches = [(False, 2 * ROWS_BESIDE_LOOP)] * BATCHES_IN_THREAD
     assert booster.calls == [(True, 1), *batches, (False, 4 * ROWS_BESIDE_LOOP)]
+
+
+def test_who_comes_alone_again_does_not_wait_and_who_comes_with_others_is_scored_with_them() -> None:
+    booster = Booster()
+
+    async def load(batcher: Batcher) -> None:
+        async def ask(rows: int) -> bool:
+            turned = list[bool]()
+            asyncio.get_running_loop().call_soon(turned.append, True)
+            await batcher.score(np.zeros((rows, 2), np.float32), Sent("rows", b"{}"))
+            return bool(turned)
+
+        assert await ask(1)
+        await asyncio.sleep(0)
+        assert not await ask(2)
+        await asyncio.gather(*(ask(3) for _ in range(4)))
+        await asyncio.gather(*(ask(4) for _ in range(4)))
+        assert await ask(5)
+
+    asyncio.run(load(Batcher(booster)))
+    rows = [count for _, count in booster.calls]
+    assert rows[:2] == [1, 2]
+    assert rows[-2:] == [16, 5]
+
+
+def test_an_alone_request_that_cannot_be_logged_is_refused(tmp_path: Path) -> None:
+    class Full(SegmentWriter):
+        def append(self, _: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+    async def load(batcher: Batcher) -> None:
+        for _ in range(3):
+            with pytest.raises(Refused, match="log cannot be written"):
+                await batcher.score(np.zeros((1, 2), np.float32), Sent("rows", b"{}"))
+            await asyncio.sleep(0)
+
+    asyncio.run(load(Batcher(Booster(), Full(tmp_path, {"identity": {}}))))
 
 
 def test_a_segment_is_not_closed_while_a_thread_writes_to_it(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -49,9 +49,13 @@ class Sent:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Asked:
     matrix: np.ndarray[Any, Any]
     sent: Sent
+
+
+@dataclass(slots=True)
+class _Waiting(_Asked):
     answer: asyncio.Future[Scored]
 
 
@@ -62,7 +66,8 @@ class Batcher:
     """Collects what one turn of the event loop brings; nothing waits for more to come.
 
     Many rows are scored by a thread while the loop reads the next requests: as soon as they are many, not only once the
-    loop has read all, and one batch ahead, so that neither of the two waits for the other.
+    loop has read all, and one batch ahead, so that neither of the two waits for the other. A request that comes alone,
+    as the last one did, is scored at once: the loop need not turn before.
     """
 
     def __init__(
@@ -84,6 +89,8 @@ class Batcher:
         self._waiting: Batch = []
         self._rows = 0
         self._turn_is_due = False
+        self._of_turn = 0
+        self._come_alone = False
         self._thread = ThreadPoolExecutor(1, "scoring")
         self._in_thread = 0
         self._closing: asyncio.TimerHandle | None = None
@@ -100,15 +107,24 @@ class Batcher:
             Refused: 503, the prediction cannot be logged.
         """
         loop = asyncio.get_running_loop()
+        self._of_turn += 1
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            loop.call_soon(self._turn)
+        if self._is_alone and len(matrix) <= ROWS_IN_LOOP and not self._to_disk:
+            [scored] = self._logged([_Asked(matrix, sent)], self._predict(matrix))
+            self._close_later()
+            return scored
         waiting = _Waiting(matrix, sent, loop.create_future())
         self._waiting.append(waiting)
         self._rows += len(matrix)
         if self._are_many and self._thread_has_room and not self._to_disk:
             self._score_in_thread()
-        elif not self._turn_is_due:
-            self._turn_is_due = True
-            loop.call_soon(self._turn)
         return await waiting.answer
+
+    @property
+    def _is_alone(self) -> bool:
+        return self._come_alone and self._of_turn == 1 and not self._waiting and not self._in_thread
 
     @property
     def _are_many(self) -> bool:
@@ -121,6 +137,10 @@ class Batcher:
 
     def _turn(self) -> None:
         self._turn_is_due = False
+        self._come_alone, self._of_turn = self._of_turn == 1, 0
+        self._score_waiting()
+
+    def _score_waiting(self) -> None:
         if not self._waiting:
             return
         if not self._are_many and not self._to_disk:
@@ -148,13 +168,13 @@ class Batcher:
 
     def _back(self, batch: Batch, done: Future[Any]) -> None:
         self._in_thread -= 1
-        self._turn()
+        self._score_waiting()
         self._answer(batch, done.result if self._to_disk else lambda: self._logged(batch, done.result()))
 
     def _score_and_log(self, batch: Batch, matrix: np.ndarray[Any, Any]) -> list[Scored]:
         return self._logged(batch, self._predict(matrix))
 
-    def _logged(self, batch: Batch, scores: list[float]) -> list[Scored]:
+    def _logged(self, batch: Sequence[_Asked], scores: list[float]) -> list[Scored]:
         answers, start = [], 0
         for waiting in batch:
             count = len(waiting.matrix)
@@ -162,20 +182,31 @@ class Batcher:
             start += count
         if self._log is not None:
             at_us = time.time_ns() // 1000
-            self._log.append([_record(at_us, s, w.sent) for s, w in zip(answers, batch, strict=True)])
-            if self._to_disk:
-                self._log.sync()
+            self._append([_record(at_us, s, a.sent) for s, a in zip(answers, batch, strict=True)], self._log)
         return answers
+
+    def _append(self, records: Sequence[Record], log: SegmentWriter) -> None:
+        try:
+            log.append(records)
+            if self._to_disk:
+                log.sync()
+        except OSError as error:
+            raise Refused(503, "the prediction log cannot be written, so nothing is answered") from error
 
     def _answer(self, batch: Batch, logged: Callable[[], list[Scored]]) -> None:
         try:
             answers = logged()
         except Exception as error:  # noqa: BLE001 - handed to each caller
-            _refuse(batch, error)
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
         else:
             for waiting, scored in zip(batch, answers, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(scored)
+        self._close_later()
+
+    def _close_later(self) -> None:
         if self._log is not None and self._closing is None:
             self._closing = asyncio.get_running_loop().call_later(SEGMENT_SECONDS, self._close_segment)
 
@@ -185,14 +216,6 @@ class Batcher:
         elif self._log is not None:
             self._closing = None
             self._log.close()
-
-
-def _refuse(batch: Batch, error: Exception) -> None:
-    if isinstance(error, OSError):
-        error = Refused(503, "the prediction log cannot be written, so nothing is answered")
-    for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
 
 
 def _record(at_us: int, scored: Scored, sent: Sent) -> Record:

@@ -64,7 +64,7 @@ def _serve(
     from lakeloop.serving.http import Tokens
     from lakeloop.serving.model import load
     from lakeloop.serving.prediction_log.segments import SegmentWriter
-    from lakeloop.serving.predictor.app import build_predictor
+    from lakeloop.serving.predictor.app import as_told, build_predictor
     from lakeloop.serving.predictor.lookup import FeatureLookup
     from lakeloop.serving.predictor.ready_features import MAX_BYTES
     from lakeloop.serving.predictor.serving import Sockets, answer_until_end
@@ -73,9 +73,10 @@ def _serve(
     from lakeloop.settings import Settings
 
     try:
-        model = load(options.model_folder)
+        loaded = load(options.model_folder)
+        model = as_told(loaded)
         model.warm_up()
-        identity = model.identity.model_dump(mode="json")
+        identity = loaded.identity.model_dump(mode="json")
         folder = options.prediction_log
         columns = model.encoding.source_columns
         writer = SegmentWriter(folder, {"identity": identity, "columns": columns}) if folder else None

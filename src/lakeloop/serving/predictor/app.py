@@ -31,10 +31,15 @@ def build_predictor(
     takes_ready: bool = False,
 ) -> Predictor:
     """The predictor of one model; `lookup` where callers may send ids, `takes_ready` behind a transformer."""
-    scorer = ModelScorer(model, Batcher(model.predict, log, log_to_disk=log_to_disk))
-    identity = model.identity.model_copy(update={"xgboost_version": xgboost_version()})
-    told = replace(model, identity=identity)
+    told = as_told(model)
+    scorer = ModelScorer(told, Batcher(told.predict, log, log_to_disk=log_to_disk))
     return Predictor(told, scorer, lookup=lookup, takes_ready=takes_ready)
+
+
+def as_told(model: ServedModel) -> ServedModel:
+    """The model whose identity says by which XGBoost it answers; itself where it does, with what it has compiled."""
+    identity = model.identity.model_copy(update={"xgboost_version": xgboost_version()})
+    return model if model.identity == identity else replace(model, identity=identity)
 
 
 def build_app(  # noqa: PLR0913 - as build_predictor

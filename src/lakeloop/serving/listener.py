@@ -6,6 +6,7 @@ import argparse
 import gc
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -140,9 +141,11 @@ def serve(
     )
 
     class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: Any) -> None:
+        def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002 - as uvicorn calls it
+            # Not uvicorn's own, which raises the signal anew at the end: what comes after `serve` would not be reached.
             if draining.started or not drain_seconds:
-                super().handle_exit(sig, frame)
+                self.force_exit |= self.should_exit and sig == signal.SIGINT
+                self.should_exit = True
                 return
             draining.started = True
             timer = threading.Timer(drain_seconds, lambda: setattr(self, "should_exit", True))

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lakeloop.serving.model import load
@@ -28,16 +28,7 @@ from tests.fakes.open_inference import (
     predictor_process,
     scores,
 )
-
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.none()
-ROW = st.fixed_dictionaries(
-    {
-        "amount": NUMBERS,
-        "age": st.integers(-(2**31), 2**31 - 1) | st.none(),
-        "kind": st.text(max_size=20) | st.sampled_from(["a", "b", "c"]) | st.none(),
-    }
-)
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+from tests.fakes.random_rows import EXAMPLES, ROW
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lakeloop.adapters.local.process import wait_until
@@ -35,16 +35,8 @@ from tests.fakes.open_inference import (
     scores,
     transformer_process,
 )
+from tests.fakes.random_rows import EXAMPLES, ROW
 
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.none()
-ROW = st.fixed_dictionaries(
-    {
-        "amount": NUMBERS,
-        "age": st.integers(-(2**31), 2**31 - 1) | st.none(),
-        "kind": st.text(max_size=20) | st.sampled_from(["a", "b", "c"]) | st.none(),
-    }
-)
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 TOKEN = {"authorization": "Bearer a-token-of-the-tests"}
 
 

@@ -16,7 +16,7 @@ from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.rollout import Candidate
 from lakeloop.settings import Settings
 from tests.e2e.endpoint_place import EndpointPlace, endpoint_place, forwarded, wait_for
-from tests.fakes.models import ROWS, candidate, model_folder
+from tests.fakes.models import ROWS, candidate, model_folder, two_versions
 from tests.fakes.open_inference import Stub, inference, scores
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -27,8 +27,7 @@ ONE_POD = ModelPods(cpu="25m")
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Candidate]:
-    folder = tmp_path_factory.mktemp("models")
-    return [model_folder(folder / str(n), seed=n, version=str(n)) for n in (1, 2)]
+    return two_versions(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

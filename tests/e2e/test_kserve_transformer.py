@@ -24,7 +24,7 @@ from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.rollout import Candidate
 from tests.e2e.endpoint_place import EndpointPlace, endpoint_place, forwarded, wait_for
 from tests.e2e.test_kserve_endpoint import ENDPOINT, deployer, end_load, roll_out, start_load
-from tests.fakes.models import ROWS, model_folder
+from tests.fakes.models import ROWS, two_versions
 from tests.fakes.online import EVERYONE, publish_everyone
 from tests.fakes.open_inference import Stub, inference, scores
 
@@ -34,8 +34,7 @@ STORE_URI, STORE_PORT = "redis://online:6379/0", 6379
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Candidate]:
-    folder = tmp_path_factory.mktemp("models")
-    return [model_folder(folder / str(n), seed=n, version=str(n)) for n in (1, 2)]
+    return two_versions(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,11 @@ def model_folder(folder: Path, *, seed: int = 0, expression: str = "", version: 
     return candidate(folder, version=version)
 
 
+def two_versions(folder: Path) -> list[Candidate]:
+    """Versions 1 and 2, of different boosters."""
+    return [model_folder(folder / str(n), seed=n, version=str(n)) for n in (1, 2)]
+
+
 def encoding_of(expression: str = "") -> FeatureEncoding:
     """Amount, age and kind; amount by an expression where one is given."""
     source = {"expression": expression} if expression else {"column": "amount"}

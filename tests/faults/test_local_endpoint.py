@@ -25,15 +25,14 @@ from lakeloop.domain.model_files import ENCODING_FILE
 from lakeloop.domain.online import EntityFeatures, OnlineVersion
 from lakeloop.domain.rollout import Candidate
 from lakeloop.settings import Settings
-from tests.fakes.models import ROWS, candidate, encoding_of, model_folder
+from tests.fakes.models import ROWS, candidate, encoding_of, model_folder, two_versions
 
 ENDPOINT = "card-fraud"
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Candidate]:
-    folder = tmp_path_factory.mktemp("models")
-    return [model_folder(folder / str(n), seed=n, version=str(n)) for n in (1, 2)]
+    return two_versions(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture

@@ -46,6 +46,18 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What a predictor and a transformer take alike."""
+    parser.add_argument(
+        "--grpc-port",
+        type=int,
+        help="answer the Open Inference Protocol by gRPC here, too; 0: a free port; left out: no gRPC",
+    )
+    parser.add_argument(
+        "--online-features", action="store_true", help="answer ids from LAKELOOP_ONLINE_STORE_URI, too"
+    )
+
+
 def reserve(host: str, port: int) -> socket.socket:
     """A TCP port that this server's processes can all listen on (SO_REUSEPORT), and no other server; 0: a free one.
 

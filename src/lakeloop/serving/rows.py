@@ -36,13 +36,22 @@ def parse_json(body: bytes) -> dict[str, Any]:
     Raises:
         InvalidRequest: it is not.
     """
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from error
+    request = json_value("the body", body)
     if not isinstance(request, dict):
         raise InvalidRequest(f"the body must be an object, not {_kind(request)}")
     return request
+
+
+def json_value(name: str, said: bytes) -> Any:
+    """Whatever stands there as JSON.
+
+    Raises:
+        InvalidRequest: it is no JSON; names what is not.
+    """
+    try:
+        return orjson.loads(said)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"{name} is not JSON: {error}") from error
 
 
 def counted(request: Mapping[str, Any], name: str, max_rows: int = MAX_ROWS) -> list[Any]:

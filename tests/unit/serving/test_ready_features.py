@@ -100,10 +100,10 @@ def test_a_host_without_a_port_is_looked_for_where_kserve_s_services_have_it() -
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any, **options: Any) -> Iterator[str]:
     """The application behind a port, in a thread; its URL."""
     listener = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, **{"log_level": "warning", "lifespan": "off"} | options))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
@@ -179,15 +179,8 @@ def closing_server(app: Any) -> Iterator[str]:
             super().on_message_begin()
             self.scope["extensions"] = {"test.close": self.transport.abort}
 
-    listener = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, http=Protocol, log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(SECONDS)
+    with served(app, http=Protocol, log_level="critical") as url:
+        yield url
 
 
 def test_the_predictor_s_span_belongs_to_the_transformer_s(model: ServedModel) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
 from lakeloop.runtime import light_xgboost
-from lakeloop.serving.listener import add_listener_options, announce, bind, reserve, say
+from lakeloop.serving.listener import add_listener_options, add_model_options, announce, bind, reserve, say
 from lakeloop.serving.workers import Workers, in_child
 
 
@@ -68,7 +68,6 @@ def _serve(
     from lakeloop.serving.predictor.lookup import FeatureLookup
     from lakeloop.serving.predictor.ready_features import MAX_BYTES
     from lakeloop.serving.predictor.serving import Sockets, answer_until_end
-    from lakeloop.serving.structured_log import log
     from lakeloop.serving.tracing import tracing_of
     from lakeloop.settings import Settings
 
@@ -95,8 +94,6 @@ def _serve(
         )
     except (LakeloopError, OSError, ValueError) as error:
         return _fail(error)
-    if model.not_compiled:
-        log("features are computed by DuckDB, which is slower", "warning", because=model.not_compiled)
     answer_until_end(predictor, "predictor", guards, Sockets(listener, grpc, options.drain_seconds), ready)
     finishing = writer.close() if writer else None
     if finishing is not None:
@@ -117,16 +114,9 @@ def _options() -> argparse.Namespace:
         help=f"fetch the model from here first; its identity is in {IDENTITY_VARIABLE}, as JSON",
     )
     add_listener_options(parser)
-    parser.add_argument(
-        "--grpc-port",
-        type=int,
-        help="answer the Open Inference Protocol by gRPC here, too; 0: a free port; left out: no gRPC",
-    )
+    add_model_options(parser)
     parser.add_argument(
         "--workers", type=int, choices=range(1, 65), default=1, metavar="1-64", help="processes"
-    )
-    parser.add_argument(
-        "--online-features", action="store_true", help="answer ids from LAKELOOP_ONLINE_STORE_URI, too"
     )
     parser.add_argument(
         "--ready-features",

@@ -51,6 +51,11 @@ class Predictor:
         self.by_id, self.takes_ready = lookup is not None, takes_ready
 
     @property
+    def not_compiled(self) -> str:
+        """Why DuckDB makes the features, which is slower; empty where it need not."""
+        return self._function.not_compiled
+
+    @property
     def encoding(self) -> dict[str, Any]:
         """What a transformer has to know."""
         return {

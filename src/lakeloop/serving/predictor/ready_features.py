@@ -20,7 +20,7 @@ from lakeloop.serving.prediction_log.rows import inputs_of
 from lakeloop.serving.predictor.batching import Form, Scored, Sent
 from lakeloop.serving.predictor.binary_tensors import SIZE, binary_size
 from lakeloop.serving.predictor.protocols import Explanation, v2_answer
-from lakeloop.serving.rows import InvalidRequest, check_count
+from lakeloop.serving.rows import InvalidRequest, check_count, json_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,10 +188,7 @@ def _sent(form: Any, said: bytes, purpose: str, rows: int, columns: Mapping[str,
 
 
 def _list(said: bytes) -> list[Any]:
-    try:
-        inputs = orjson.loads(said)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"{_REQUEST} is not JSON: {error}") from error
+    inputs = json_value(_REQUEST, said)
     if not isinstance(inputs, list):
         raise InvalidRequest(f"{_REQUEST} must be a list of what was looked up")
     return inputs

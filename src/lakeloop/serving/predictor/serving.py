@@ -10,6 +10,7 @@ from lakeloop.serving.api import Guards
 from lakeloop.serving.listener import address_of, serve
 from lakeloop.serving.predictor.answering import Predictor
 from lakeloop.serving.predictor.app import http_api, metrics_of
+from lakeloop.serving.structured_log import log
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def answer_until_end(
     Raises:
         SystemExit: gRPC cannot be served; the log says why.
     """
+    if because := predictor.not_compiled:
+        log("features are computed by DuckDB, which is slower", "warning", because=because)
     metrics = metrics_of(predictor, server)
     app = http_api(predictor, metrics, guards)
     if sockets.grpc is None:

@@ -9,7 +9,7 @@ import sys
 
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.model_files import IDENTITY_VARIABLE
-from lakeloop.serving.listener import add_listener_options, announce, bind, reserve, say
+from lakeloop.serving.listener import add_listener_options, add_model_options, announce, bind, reserve, say
 
 
 def main() -> int:
@@ -32,7 +32,6 @@ def _serve(options: argparse.Namespace, listener: socket.socket, grpc: socket.so
     from lakeloop.serving.predictor.answering import Predictor
     from lakeloop.serving.predictor.lookup import FeatureLookup
     from lakeloop.serving.predictor.serving import Sockets, answer_until_end
-    from lakeloop.serving.structured_log import log
     from lakeloop.serving.tracing import tracing_of
     from lakeloop.serving.transformer.meeting import meet
     from lakeloop.serving.transformer.predictor_behind import PredictorBehind
@@ -46,8 +45,6 @@ def _serve(options: argparse.Namespace, listener: socket.socket, grpc: socket.so
     if options.model_name not in {None, identity.model_name}:
         raise LakeloopError(f"the predictor's model is {identity.model_name}, not {options.model_name}")
     function.matrices_of_nothing()
-    if function.not_compiled:
-        log("features are computed by DuckDB, which is slower", "warning", because=function.not_compiled)
     guards = Guards(tokens, tracing=tracing_of(os.environ, "transformer", identity.version))
     header = [(b"authorization", f"Bearer {tokens.own}".encode())] if tokens.own else []
     behind = PredictorBehind(met.url, identity, function.encoding.names, header, guards.tracing)
@@ -74,12 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model_name", help="what the predictor's model must be called")
     add_listener_options(parser)
     parser.add_argument("--http_port", type=int, dest="port", help="as --port; KServe's word for it")
-    parser.add_argument(
-        "--grpc-port", type=int, help="answer the Open Inference Protocol by gRPC here, too; 0: a free port"
-    )
-    parser.add_argument(
-        "--online-features", action="store_true", help="answer ids from LAKELOOP_ONLINE_STORE_URI, too"
-    )
+    add_model_options(parser)
     parser.add_argument(
         "--predictor-seconds",
         type=float,

@@ -253,6 +253,13 @@ def test_many_rows_of_which_one_is_not_plainly_right_go_row_by_row(
     assert function.matrix([listed, [*listed, 1]], listed=True) is None
 
 
+@pytest.mark.parametrize("value", [True, False, "1", [1], {}])
+def test_what_is_no_number_is_seen_among_rows_without_null(value: Any) -> None:
+    function, row = ColumnFunction(numbers_of("a + b")), {**NUMBERS_ONLY, "m": 1}
+    assert function.matrix([row, {**row, "a": 1}, {**row, "a": 0}]) is not None
+    assert function.matrix([row, {**row, "a": value}, row]) is None
+
+
 def test_nulls_make_missing_what_is_made_of_them() -> None:
     matrix = ColumnFunction(numbers_of("a / (b + 1)")).matrix([NUMBERS_ONLY, {**NUMBERS_ONLY, "b": None}])
     np.testing.assert_array_equal(

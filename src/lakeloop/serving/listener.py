@@ -149,6 +149,7 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="on" if lifespan else "off",
+        proxy_headers=False,
         ws="none",
     )
 

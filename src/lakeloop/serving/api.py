@@ -30,7 +30,7 @@ ANSWER_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Call:
-    """One request as a handler sees it; `tail` is the path's part behind a route that ends in `/`."""
+    """One request as a handler sees it; `tail` is the path's part behind a route that ends in `/`, decoded."""
 
     body: bytes
     query: bytes

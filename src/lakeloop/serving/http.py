@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from lakeloop.serving.time_limit import within
 
 MAX_BODY_BYTES = 16 * 2**20
 BODY_SECONDS = 20.0
@@ -29,17 +30,24 @@ async def read_body(receive: Any, limit: int = MAX_BODY_BYTES, seconds: float = 
     Raises:
         Refused: 413 over the limit, 408 when it does not arrive in time, 400 when the caller went away.
     """
+    try:
+        return await within(seconds, _body(receive, limit))
+    except TimeoutError:
+        raise Refused(
+            408, f"the body did not arrive within {seconds:g} s", [(b"connection", b"close")]
+        ) from None
+
+
+async def _body(receive: Any, limit: int) -> bytes:
     message = await receive()
-    body: bytes = message.get("body", b"")
+    begun: bytes = message.get("body", b"")
     if message.get("more_body"):
-        try:
-            async with asyncio.timeout(seconds):
-                body = await _rest(receive, body, limit)
-        except TimeoutError:
-            raise Refused(408, f"the body did not arrive within {seconds:g} s") from None
-    if len(body) > limit:
+        return await _rest(receive, begun, limit)
+    if message["type"] == "http.disconnect":
+        raise Refused(400, "the caller went away")
+    if len(begun) > limit:
         raise _too_large(limit)
-    return body
+    return begun
 
 
 async def _rest(receive: Any, begun: bytes, limit: int) -> bytes:

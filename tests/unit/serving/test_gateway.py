@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from lakeloop.domain.routes import Backend, Routes
-from lakeloop.serving.gateway.app import MAX_BODY_BYTES, Gateway
+from lakeloop.serving.gateway.app import Gateway
 from lakeloop.serving.gateway.routes_file import RoutesFile
+from lakeloop.serving.http import MAX_BODY_BYTES
 
 
 def write(path: Path, routes: Routes) -> None:

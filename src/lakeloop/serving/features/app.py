@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
 
 from lakeloop.domain.online import EntityFeatures, OnlineVersion, check_entity_id
 from lakeloop.ports.online_store import OnlineStore
@@ -24,7 +23,7 @@ class Features:
 
     async def one(self, call: Call) -> Answer:
         """`GET /features/ID`."""
-        entity = check_entity_id(unquote(call.tail))
+        entity = check_entity_id(call.tail)
         version, (found,) = await self._get([entity])
         if found is None:
             raise Refused(404, "no entity has this id")

@@ -17,9 +17,9 @@ import httpx
 from lakeloop.domain.routes import Backend, order_of_attempts
 from lakeloop.serving.gateway.backends import ANSWER_SECONDS, Backends, who
 from lakeloop.serving.gateway.routes_source import RoutesSource
+from lakeloop.serving.http import Refused, read_body
 from lakeloop.serving.structured_log import log
 
-MAX_BODY_BYTES = 16 * 2**20
 BACKEND_PATH = "/gateway/backends/"
 TAKE_OVER_SECONDS = 10.0
 """How long the first of two backends may take; then the other is asked: a version that hangs costs no request."""
@@ -60,10 +60,6 @@ class Sender(Protocol):
         """What is routed now."""
 
 
-class TooLarge(Exception):  # noqa: N818 - answered with 413
-    """The request's body is over the limit."""
-
-
 def attempts(backends: Sequence[Backend]) -> list[tuple[Backend, float]]:
     """Backends to try for one request, each with the seconds that it has.
 
@@ -87,9 +83,9 @@ class Gateway:
         if scope["type"] != "http":
             return
         try:
-            body = await _read(receive)
-        except TooLarge as error:
-            await _answer(send, 413, _error(str(error)), [])
+            body = await read_body(receive)
+        except Refused as error:
+            await _answer(send, error.status, _error(str(error)), error.headers)
             return
         if scope["path"] == "/gateway/status":
             await _answer(send, 200, self.status(), [])
@@ -161,19 +157,6 @@ def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     pairs = [(k.lower(), v) for k, v in headers]
     named = {n.strip().lower() for k, v in pairs if k == b"connection" for n in v.split(b",")}
     return [(k, v) for k, v in pairs if k not in _HOP_BY_HOP | named]
-
-
-async def _read(receive: Any) -> bytes:
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise TooLarge(f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer rows")
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
 
 
 async def _answer(send: Any, status: int, content: Any, headers: Headers) -> None:

@@ -143,6 +143,60 @@ def test_of_two_publishers_at_once_the_slower_one_is_told(store: OnlineStore, ur
     assert store.current("loans") == version(3)
 
 
+def test_of_two_publishers_of_one_version_the_first_is_enough(store: OnlineStore, uri: str) -> None:
+    """Neither takes the other's rows away, however far each has come."""
+
+    def meanwhile() -> Iterator[tuple[str, EntityFeatures]]:
+        yield entities(2)[0]
+        other = open_store(uri)
+        assert other.publish(version(2), entities(2))
+        other.close()
+        yield from entities(2)[1:]
+
+    store.publish(version(1), entities(1))
+    assert not store.publish(version(2), meanwhile())
+    answered = store.get("loans", ["0", "1", "2"])
+    assert answered is not None
+    assert [f and f.features["n"] for f in answered[1]] == [2.0, 2.0, 2.0]
+
+
+def test_going_back_to_earlier_definitions_hides_nothing_from_their_model(
+    store: OnlineStore, uri: str
+) -> None:
+    """The same version is written anew while a model reads it; also where the publisher dies half way."""
+    first, second = version(1, hash_="a"), version(1, hash_="b")
+    store.publish(first, entities(1))
+    store.publish(second, entities(2))
+    reader = open_store(uri)
+
+    def read() -> list[float | str | None]:
+        answered = reader.get("loans", ["0", "1", "2"], "a")
+        assert answered is not None
+        return [f and f.features["n"] for f in answered[1]]
+
+    def watched() -> Iterator[tuple[str, EntityFeatures]]:
+        for entity in entities(1):
+            yield entity
+            assert read() == [1.0, 1.0, 1.0]
+
+    def dying() -> Iterator[tuple[str, EntityFeatures]]:
+        yield from entities(1, 1)
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        store.publish(first, dying())
+    assert read() == [1.0, 1.0, 1.0]
+    assert store.publish(first, watched())
+    assert (read(), store.current("loans")) == ([1.0, 1.0, 1.0], first)
+    reader.close()
+
+
+def test_a_version_without_entities_is_one(store: OnlineStore) -> None:
+    assert store.publish(version(1), [])
+    answered = store.get("loans", ["0"])
+    assert answered == (version(1), [None])
+
+
 def test_readers_never_see_half_of_a_version(store: OnlineStore, uri: str) -> None:
     store.publish(version(0), entities(0, 200))
     ended, problems, looks = threading.Event(), [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -12,6 +13,8 @@ from lakeloop.domain.online import EntityFeatures, OnlineVersion
 
 ANSWER_SECONDS = 5.0
 ENTITIES_A_WRITE = 2_000
+ATTEMPT_SECONDS = 3600
+"""How long what a publisher has written stays without its next write: what one that died has left goes away."""
 OLD_VERSION_SECONDS = 3600
 """How long a version can be read after another took its place: longer than any reader's look-up."""
 OTHER_DEFINITIONS_SECONDS = 30 * 24 * 3600
@@ -31,37 +34,49 @@ class RedisOnlineStore:
         )
 
     def publish(self, version: OnlineVersion, entities: Iterable[tuple[str, EntityFeatures]]) -> bool:
-        """The version's hash, then the pointer, by compare-and-set."""
-        pointer, key = _pointer(version.use_case), _key(version)
+        """A hash of this attempt, then by compare-and-set the version's place and the pointers.
+
+        Readers of the same version, which earlier definitions may still have, keep theirs until then.
+        """
+        pointer, attempt = _pointer(version.use_case), f"{_key(version)}:{os.urandom(6).hex()}"
         with self._answering():
             before = self._redis.get(pointer)
-            if before is not None and OnlineVersion.model_validate_json(before) == version:
+            if _is(version, before):
                 return False
-            self._redis.delete(key)
             rows = iter(entities)
             while chunk := dict(islice(rows, ENTITIES_A_WRITE)):
-                self._redis.hset(key, mapping={i: e.model_dump_json() for i, e in chunk.items()})
-            self._point(version, pointer, before)
-            return True
+                with self._redis.pipeline() as write:
+                    write.hset(attempt, mapping={i: e.model_dump_json() for i, e in chunk.items()})
+                    write.expire(attempt, ATTEMPT_SECONDS)
+                    write.execute()
+            return self._point(version, pointer, attempt, before)
 
-    def _point(self, version: OnlineVersion, pointer: str, before: str | None) -> None:
+    def _point(self, version: OnlineVersion, pointer: str, attempt: str, before: str | None) -> bool:
+        """False where somebody else published the same version meanwhile."""
         import redis
 
         with self._redis.pipeline() as change:
             change.watch(pointer)
-            if change.get(pointer) != before:
+            now = change.get(pointer)
+            if now != before:
+                if _is(version, now):
+                    return False
                 raise _conflict(version)
+            written = change.exists(attempt)
             mine = _of_definitions(version.use_case, version.feature_hash)
             left = change.get(mine)
             change.multi()
             change.set(pointer, version.model_dump_json())
             change.set(mine, version.model_dump_json())
             self._leave(change, version, [document for document in (before, left) if document])
+            if written:
+                change.rename(attempt, _key(version))
             change.persist(_key(version))
             try:
                 change.execute()
             except redis.WatchError as error:
                 raise _conflict(version) from error
+        return True
 
     def _leave(self, change: Any, version: OnlineVersion, documents: Sequence[str]) -> None:
         """What is read no longer goes after its readers, what other definitions have later."""
@@ -112,6 +127,10 @@ class RedisOnlineStore:
                 where="LAKELOOP_ONLINE_STORE_URI",
                 fix="see whether Redis runs and can be reached",
             ) from error
+
+
+def _is(version: OnlineVersion, document: str | None) -> bool:
+    return document is not None and OnlineVersion.model_validate_json(document) == version
 
 
 def _conflict(version: OnlineVersion) -> ConflictError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ ROWS_A_TRANSACTION = 10_000
 KEPT_DEFINITIONS = 3
 """So many definitions have features, those that were published last."""
 _IDS_A_QUERY = 500
+_ATTEMPT = "@"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS current (use_case TEXT PRIMARY KEY, version TEXT, previous TEXT, document TEXT);
 CREATE TABLE IF NOT EXISTS of_definitions (
@@ -37,43 +39,53 @@ class SqliteOnlineStore:
         self._per_thread = threading.local()
 
     def publish(self, version: OnlineVersion, entities: Iterable[tuple[str, EntityFeatures]]) -> bool:
-        """All rows under the version's name, then one transaction that moves the pointer."""
+        """All rows under a name of this attempt, then one transaction that moves the pointers.
+
+        Readers of the same version, which earlier definitions may still have, keep theirs until then.
+        """
         with self._answering() as connection:
             before = _version(connection, version.use_case)
-            if before == version.version:
+            if _is(version, before):
                 return False
-            named = (version.use_case, version.version)
-            with connection:
-                connection.execute("DELETE FROM entities WHERE use_case = ? AND version = ?", named)
+            attempt = f"{version.version}{_ATTEMPT}{os.urandom(6).hex()}"
+            named = (version.use_case, attempt)
             for rows in _chunks(((*named, i, e.model_dump_json()) for i, e in entities)):
                 with connection:
                     connection.executemany("INSERT INTO entities VALUES (?, ?, ?, ?)", rows)
-            self._point(connection, version, before)
-            return True
+            return self._point(connection, version, attempt, before)
 
-    def _point(self, connection: sqlite3.Connection, version: OnlineVersion, before: str | None) -> None:
+    def _point(
+        self, connection: sqlite3.Connection, version: OnlineVersion, attempt: str, before: str | None
+    ) -> bool:
+        """False where somebody else published the same version meanwhile."""
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            if _version(connection, version.use_case) != before:
+            now = _version(connection, version.use_case)
+            if now != before:
+                if _is(version, now):
+                    return False
                 raise ConflictError(
                     "another version was published meanwhile", where=version.use_case, fix="publish again"
                 )
             connection.execute(
                 "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)",
-                (version.use_case, version.version, before, version.model_dump_json()),
+                (version.use_case, attempt, before, version.model_dump_json()),
             )
-            self._point_of_definitions(connection, version)
+            self._point_of_definitions(connection, version, attempt)
             connection.execute(
                 "DELETE FROM entities WHERE use_case = ?1 AND version NOT IN (?2, ?3) AND version NOT IN "
                 "(SELECT version FROM of_definitions WHERE use_case = ?1)",
-                (version.use_case, version.version, before or ""),
+                (version.use_case, attempt, before or ""),
             )
+        return True
 
-    def _point_of_definitions(self, connection: sqlite3.Connection, version: OnlineVersion) -> None:
+    def _point_of_definitions(
+        self, connection: sqlite3.Connection, version: OnlineVersion, attempt: str
+    ) -> None:
         (number,) = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM of_definitions").fetchone()
         connection.execute(
             "INSERT OR REPLACE INTO of_definitions VALUES (?, ?, ?, ?, ?)",
-            (version.use_case, version.feature_hash, version.version, version.model_dump_json(), number),
+            (version.use_case, version.feature_hash, attempt, version.model_dump_json(), number),
         )
         connection.execute(
             "DELETE FROM of_definitions WHERE use_case = ?1 AND number NOT IN "
@@ -100,7 +112,7 @@ class SqliteOnlineStore:
                 if row is None:
                     return None
                 version = OnlineVersion.model_validate_json(row[0])
-                found = _found(connection, version, ids)
+                found = _found(connection, use_case, row[1], ids)
             finally:
                 connection.rollback()
         return version, [EntityFeatures.model_validate_json(found[i]) if i in found else None for i in ids]
@@ -132,31 +144,39 @@ class SqliteOnlineStore:
         return connection
 
 
+def _is(version: OnlineVersion, name: str | None) -> bool:
+    return name is not None and name.partition(_ATTEMPT)[0] == version.version
+
+
 def _version(connection: sqlite3.Connection, use_case: str) -> str | None:
+    """The name of the rows that are read now: the version's, and of the attempt that wrote them."""
     row = connection.execute("SELECT version FROM current WHERE use_case = ?", (use_case,)).fetchone()
     return None if row is None else str(row[0])
 
 
-def _pointed(connection: sqlite3.Connection, use_case: str, feature_hash: str | None) -> tuple[str] | None:
+def _pointed(
+    connection: sqlite3.Connection, use_case: str, feature_hash: str | None
+) -> tuple[str, str] | None:
+    """Document and name of the rows."""
     if feature_hash is None:
-        found = connection.execute("SELECT document FROM current WHERE use_case = ?", (use_case,))
+        found = connection.execute("SELECT document, version FROM current WHERE use_case = ?", (use_case,))
     else:
         found = connection.execute(
-            "SELECT document FROM of_definitions WHERE use_case = ? AND feature_hash = ?",
+            "SELECT document, version FROM of_definitions WHERE use_case = ? AND feature_hash = ?",
             (use_case, feature_hash),
         )
-    row: tuple[str] | None = found.fetchone()
+    row: tuple[str, str] | None = found.fetchone()
     return row
 
 
-def _found(connection: sqlite3.Connection, version: OnlineVersion, ids: Sequence[str]) -> dict[str, str]:
+def _found(connection: sqlite3.Connection, use_case: str, name: str, ids: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(ids), _IDS_A_QUERY):
         some = ids[start : start + _IDS_A_QUERY]
         marks = ", ".join("?" * len(some))
         rows = connection.execute(
             f"SELECT id, document FROM entities WHERE use_case = ? AND version = ? AND id IN ({marks})",  # noqa: S608
-            (version.use_case, version.version, *some),
+            (use_case, name, *some),
         )
         found.update(rows.fetchall())
     return found

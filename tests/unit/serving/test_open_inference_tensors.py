@@ -56,7 +56,11 @@ def tensors(draw: st.DrawFn) -> tuple[str, str, bytes, list[Any]]:
         code, field, one = "?", "bool_contents", st.booleans()
     else:
         bits = int(kind[2:])
-        code, field, one = "f" if bits == 32 else "d", f"fp{bits}_contents", st.floats(width=bits)  # type: ignore[call-overload]
+        code, field, one = (
+            "f" if bits == 32 else "d",
+            f"fp{bits}_contents",
+            st.floats(width=bits, allow_infinity=False),
+        )  # type: ignore[call-overload]
     values = draw(st.lists(one, min_size=1, max_size=9))
     return kind, field, struct.pack(f"<{len(values)}{code}", *values), values
 
@@ -73,6 +77,13 @@ def test_raw_and_typed_contents_say_the_same(tensor: tuple[str, str, bytes, list
 
 def test_half_floats_come_raw() -> None:
     assert data(asked("FP16", [2], struct.pack("<2e", 0.5, float("nan")))) == [0.5, None]
+
+
+@pytest.mark.parametrize(("kind", "code"), [("FP16", "e"), ("FP32", "f"), ("FP64", "d")])
+def test_an_infinity_is_refused_as_in_json_which_has_none(kind: str, code: str) -> None:
+    raw = struct.pack(f"<3{code}", 0.5, float("nan"), float("-inf"))
+    with pytest.raises(InvalidRequest, match="row 2 is infinite"):
+        data(asked(kind, [3], raw))
 
 
 def test_a_tensor_says_by_parameter_which_rows_are_unknown() -> None:

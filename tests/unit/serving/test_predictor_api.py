@@ -125,6 +125,7 @@ def test_tensors_may_stand_as_bytes_behind_the_json(folder: Path, tmp_path: Path
         ([tensor("amount", "FP64", -1)], b"\0" * 24, "binary_data_size of all inputs: 0"),
         ([tensor("amount", "FP64", 10**30)], b"\0" * 24, "binary_data_size of all inputs"),
         ([tensor("amount", "FP8", 24)], b"\0" * 24, "datatype must be one of"),
+        ([tensor("amount", "FP64", 24)], np.array([1, np.inf, 2]).tobytes(), "row 1 is infinite"),
         ([{**tensor("amount", "FP64", 24), "shape": [3, 2]}], b"\0" * 24, "shape must be"),
         ([{**tensor("amount", "FP64", 24), "shape": "3"}], b"\0" * 24, "shape must be"),
         ([tensor("kind", "BYTES", 4, nulls="[9]")], b"\0" * 4, "3 raw BYTES are expected"),
@@ -153,6 +154,32 @@ def test_an_explanation_sums_to_the_score_s_log_odds(folder: Path) -> None:
         call(build_app(load(folder)), "POST", "/predict?explain=maybe", json={"rows": ROWS}).status_code
         == 422
     )
+
+
+@pytest.mark.parametrize("datatype", ["FP8", "", None, ["FP64"], 1])
+def test_a_tensor_of_no_datatype_is_refused(folder: Path, datatype: Any) -> None:
+    sent = {"inputs": [{**V2[0], "datatype": datatype}, *V2[1:]]}
+    answer = call(build_app(load(folder)), "POST", "/v2/models/fraud/infer", json=sent)
+    assert (answer.status_code, "datatype must be one of" in answer.json()["error"]) == (422, True)
+
+
+@pytest.mark.parametrize("amount", [1e39, -1e39, 1e308])
+def test_a_number_beyond_float32_is_explained_as_it_is_scored(folder: Path, amount: float) -> None:
+    row = {**ROWS[0], "amount": amount}
+    answer = call(build_app(load(folder)), "POST", "/predictions?explain=true", json={"rows": [row]}).json()
+    [told], [score] = answer["explanations"], answer["scores"]
+    margin = told["bias"] + sum(told["contributions"].values())
+    assert 1 / (1 + np.exp(-margin)) == pytest.approx(score, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [("v1/models/fraud:predict", {"instances": ROWS}), ("v2/models/fraud/infer", {"inputs": V2})],
+)
+def test_a_form_without_explanations_says_so(folder: Path, path: str, sent: dict[str, Any]) -> None:
+    app = build_app(load(folder))
+    assert call(app, "POST", f"/{path}?explain=true", json=sent).status_code == 422
+    assert call(app, "POST", f"/{path}?trace=7", json=sent).status_code == 200
 
 
 @pytest.mark.parametrize("query", ["explain=maybe", "explian=true", "explain=true&explain=true", "explain="])

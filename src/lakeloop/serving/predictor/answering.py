@@ -87,12 +87,14 @@ class Predictor:
 
     async def predict_v1(self, call: Call) -> Answer:
         """KServe's v1 form."""
+        _check_unexplained(call)
         rows = protocols.v1_rows(parse_json(call.body))
         scored, _ = await self._scored(call, "v1", rows, call.body)
         return json_answer(protocols.v1_answer(self.identity, scored))
 
     async def predict_v2(self, call: Call) -> Answer:
         """The Open Inference Protocol over REST; tensors may stand as bytes behind the JSON."""
+        _check_unexplained(call)
         json_bytes = _header(call, binary_tensors.HEADER)
         if json_bytes is None:
             return json_answer(await self.infer(call, parse_json(call.body), call.body))
@@ -160,6 +162,12 @@ def _purpose(call: Call) -> str:
 
 def _header(call: Call, name: bytes) -> bytes | None:
     return next((value for known, value in call.headers if known == name), None)
+
+
+def _check_unexplained(call: Call) -> None:
+    """KServe's forms have no place for an explanation; who asks for one is told, not passed over."""
+    if call.query and b"explain" in call.query:
+        raise InvalidRequest("this form has no explanations: POST /predictions?explain=true has")
 
 
 def _flag(query: bytes, name: str) -> bool:

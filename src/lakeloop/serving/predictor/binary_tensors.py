@@ -36,6 +36,7 @@ _ELEMENTS = {
     "FP64": "d",
 }
 """Datatype -> format of one element (module struct); all little endian, row by row, without gaps."""
+DATATYPES = (*_ELEMENTS, "BYTES")
 _LENGTH_BYTES = 4
 
 
@@ -62,7 +63,7 @@ def raw_values(where: str, datatype: Any, raw: bytes, rows: int) -> list[Any]:
         return _raw_bytes(where, raw, rows)
     element = _ELEMENTS.get(datatype) if isinstance(datatype, str) else None
     if element is None:
-        raise InvalidRequest(f"{where}: datatype must be one of {', '.join(_ELEMENTS)}, BYTES")
+        raise InvalidRequest(f"{where}: datatype must be one of {', '.join(DATATYPES)}")
     wanted = struct.calcsize(f"<{rows}{element}")
     if len(raw) != wanted:
         raise InvalidRequest(f"{where}: {datatype} of {rows} rows are {wanted} bytes raw, not {len(raw)}")
@@ -73,10 +74,15 @@ def json_values(where: str, datatype: str, values: list[Any], nulls: Any = None)
     """Elements as JSON has them: BYTES as text; NaN, and the rows of `nulls` (JSON text), as null.
 
     Raises:
-        InvalidRequest: text that is not UTF-8, or `nulls` is no list of rows.
+        InvalidRequest: text that is not UTF-8, an infinity, or `nulls` is no list of rows.
     """
     unknown = set() if nulls is None else _null_rows(where, nulls, len(values))
     if datatype.startswith("FP"):
+        infinite = next((row for row, value in enumerate(values) if math.isinf(value)), None)
+        if infinite is not None:
+            raise InvalidRequest(
+                f"{where}: row {infinite} is infinite; send a number, or NaN where it is unknown"
+            )
         told = [None if math.isnan(value) else value for value in values]
     elif datatype == "BYTES":
         try:

@@ -30,8 +30,14 @@ def explain(model: ServedModel, matrix: np.ndarray[Any, Any]) -> Explanation:
     import xgboost
 
     names, types = model.encoding.names, model.encoding.xgboost_types
+    # A number beyond float32 is infinite here: the trees know what to do with it, a DMatrix takes none.
+    largest = np.finfo(np.float32).max
     data = xgboost.DMatrix(
-        matrix, feature_names=names, feature_types=types, enable_categorical=True, nthread=1
+        np.clip(matrix, -largest, largest),
+        feature_names=names,
+        feature_types=types,
+        enable_categorical=True,
+        nthread=1,
     )
     contributions = model.booster.predict(data, pred_contribs=True).astype(np.float64)
     margins = model.booster.predict(data, output_margin=True).astype(np.float64)

@@ -14,6 +14,7 @@ from typing import Any
 from lakeloop.domain.rollout import Identity
 from lakeloop.serving.http import Refused
 from lakeloop.serving.predictor.batching import Scored
+from lakeloop.serving.predictor.binary_tensors import DATATYPES
 from lakeloop.serving.rows import InvalidRequest, base_type, check_count, counted
 
 _V2_TYPES = {
@@ -127,6 +128,8 @@ def _v2_tensor(index: int, tensor: Any, columns: Mapping[str, str]) -> tuple[str
     if not isinstance(tensor, dict) or not {"name", "shape", "datatype", "data"} <= tensor.keys():
         raise InvalidRequest(f"input {index}: must have name, shape, datatype and data")
     name, data, shape = tensor["name"], tensor["data"], tensor["shape"]
+    if tensor["datatype"] not in DATATYPES:
+        raise InvalidRequest(f"input {index}: datatype must be one of {', '.join(DATATYPES)}")
     if not isinstance(name, str) or name not in columns:
         raise InvalidRequest(
             f"input {index}: unknown column {str(name)[:64]!r}; expected {', '.join(columns)}"

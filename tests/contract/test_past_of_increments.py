@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -76,3 +77,20 @@ def test_an_increment_has_what_the_whole_has(
     assert increment.num_rows == last.num_rows
     assert pc.max(increment.column("nb_previous_loans")).as_py() > 0
     assert increment.equals(same.cast(increment.schema))
+
+
+def test_customers_whose_numbers_have_a_point(tmp_path: Path, use_case: UseCase, loans: pa.Table) -> None:
+    """As files have them where some are unknown: NaN and infinities are nobody's, and the two zeros one customer's."""
+    names = np.array([0.0, -0.0, 4711.0, np.nan, np.inf, -np.inf, 0.5])
+    ids = names[loans.column("id").to_numpy() % len(names)]
+    loans = loans.set_column(loans.schema.get_field_index("id"), "id", pa.array(ids))
+    parts = [loans.slice(0, ROWS - 50), loans.slice(ROWS - 50)]
+    whole = newest_features(tmp_path / "whole", use_case, [loans])
+    increment = newest_features(tmp_path / "parts", use_case, parts)
+    same = whole.filter(pc.is_in(whole.column("loan_id"), increment.column("loan_id")))
+    assert increment.equals(same.cast(increment.schema))
+    counts = increment.column("nb_previous_loans").to_numpy(zero_copy_only=False)
+    known = np.isfinite(parts[1].sort_by("loan_id").column("id").to_numpy())
+    dated = parts[1].sort_by("loan_id").column("loan_date").is_valid().to_numpy(zero_copy_only=False)
+    assert np.array_equal(np.isnan(counts), ~(known & dated))
+    assert np.nanmax(counts) > 1500, "both zeros together"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from decimal import Decimal
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -185,6 +187,49 @@ def test_one_entity_with_most_rows(spark_lake: SparkLake) -> None:
     spark, local = both(spark_lake, use_case(), table, None)
     spark_lake.spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
     assert spark == local
+
+
+def test_entities_of_every_type_at_their_edges(spark_lake: SparkLake) -> None:
+    """The first day that there is, instants before 1970, both zeros, NaN, the largest whole numbers, odd text."""
+    edges: dict[str, tuple[str, pa.DataType, list[Any]]] = {
+        "day": ("date", pa.date32(), [dt.date(1, 1, 1), dt.date(1582, 10, 4), dt.date(9999, 12, 31)]),
+        "then": (
+            "timestamptz",
+            pa.timestamp("us", "UTC"),
+            [dt.datetime(1969, 12, 31, 23, 59, 59, 999_999, dt.UTC), dt.datetime(1500, 1, 1, tzinfo=dt.UTC)],
+        ),
+        "number": ("double", pa.float64(), [0.0, -0.0, float("nan"), float("inf"), 1e300]),
+        "whole": ("long", pa.int64(), [2**63 - 1, -(2**63), 0]),
+        "exact": ("decimal(9, 2)", pa.decimal128(9, 2), [Decimal("0.07"), Decimal("-9999999.99")]),
+        "text": ("string", pa.string(), ["", "a", "a ", "é", "e\u0301", "\x00", "x'y\\"]),
+    }
+    random = Random(7)
+    rows = [
+        {"id": i, "at": dt.date(1969, 12, 20) + dt.timedelta(i % 30), "amount": random.random(), "y": i % 2}
+        | {name: random.choice([*values, None]) for name, (_, _, values) in edges.items()}
+        for i in range(300)
+    ]
+    schema = [("id", pa.int64()), ("at", pa.date32()), ("amount", pa.float64()), ("y", pa.int32())]
+    table = pa.Table.from_pylist(rows, pa.schema(schema + [(name, edge[1]) for name, edge in edges.items()]))
+    types = {"id": "long", "at": "date", "amount": "double", "y": "int"} | {n: e[0] for n, e in edges.items()}
+    declared = UseCase.model_validate(
+        {
+            "name": "edges",
+            "table": {"name": "a.b", "key": ["id"], "event_time": "at"},
+            "source": {"kind": "table"},
+            "label": {"column": "y"},
+            "features": [
+                {"name": f"of_{name}", "as_of": past(entity, "sum", of="amount")}
+                for name, entity in [*((n, n) for n in edges), ("two", ["day", "text"])]
+            ],
+        }
+    )
+    source, frame = feature_table(declared, types), spark_lake.spark.createDataFrame
+    whole = by_id(in_process(table, feature_table(declared, types, DUCKDB), "r"))
+    for rows_at_most in (None, 1000):
+        assert by_id(in_spark(frame(table), source, "r", None, rows_at_most).toArrow()) == whole
+        newest = in_spark(frame(table.slice(280)), source, "r", frame(table), rows_at_most)
+        assert by_id(newest.toArrow()) == whole[280:]
 
 
 @pytest.mark.parametrize("rows_at_most", [None, 1000])

@@ -33,6 +33,7 @@ NET_CHANGES = "changes"
 RANGE_RECORD_PREFIX = "lakeloop.range."
 """Table property `lakeloop.range.RANGE_ID`, set in the commit that publishes the range: it outlives the snapshot."""
 _SPARK_TYPES = {"timestamptz": "timestamp", "timestamp": "timestamp_ntz", "long": "bigint"}
+_NO_CATEGORY = ("float", "double", "decimal", "time", "binary", "fixed")
 _NO_NUMBER = ("date", "time", "timestamp", "timestamptz", "binary", "uuid", "fixed")
 
 
@@ -306,6 +307,12 @@ def _feature_type(feature: FeatureSpec, source: Mapping[str, str], label: str) -
             f"{feature.name!r}: a column of type {kind} is no number",
             where="features",
             fix="declare type: categorical, or an expression that makes a number of it",
+        )
+    if resolved == "categorical" and kind.startswith(_NO_CATEGORY) and valued:
+        raise UserError(
+            f"{feature.name!r}: a column of type {kind} has no categories: engines write its values differently",
+            where="features",
+            fix="declare an expression that makes text or a whole number of it, such as CAST(x AS BIGINT)",
         )
     return resolved
 

@@ -93,13 +93,21 @@ def _of_entity(
     event_time = use_case.table.event_time
     return PastColumns(
         source_entity=entity,
-        entity={f"_past_entity_{i}": dialect.quoted(c) for i, c in enumerate(entity)},
+        entity={f"_past_entity_{i}": _entity(c, source[c], dialect) for i, c in enumerate(entity)},
         at=dialect.microseconds(dialect.quoted(event_time), source[event_time]),
         keys={f"_past_key_{i}": dialect.quoted(c) for i, c in enumerate(use_case.table.key)},
         values=values,
         texts=frozenset(texts),
         features=tuple(features),
     )
+
+
+def _entity(name: str, kind: str, dialect: Dialect) -> str:
+    """A column that names an entity; of numbers with a point NaN and infinities name none, and the two zeros one."""
+    column = dialect.quoted(name)
+    if kind not in {"float", "double"}:
+        return column
+    return f"CASE WHEN {column} = 0 THEN 0 WHEN abs({column}) <= {_LARGEST!r} THEN {column} END"
 
 
 def _past_feature(name: str, as_of: AsOf, value: str | None) -> PastFeature:

@@ -92,6 +92,17 @@ def test_what_no_model_can_see(features: Any, key: tuple[str, ...], told: str) -
         feature_table(use_case(*features, key=key), SOURCE)
 
 
+@pytest.mark.parametrize("column", ["amount", "at"])
+def test_what_engines_write_differently_is_no_category(column: str) -> None:
+    """Spark writes 1.0E7 where DuckDB writes 10000000.0, and an instant without its offset."""
+    last = {"entity": "kind", "aggregate": "last", "of": column}
+    for source in ({"column": column}, {"as_of": last}):
+        with pytest.raises(UserError, match="has no categories"):
+            feature_table(use_case({"name": "x", "type": "categorical", **source}), SOURCE)
+    for fine in ("kind", "day", "id"):
+        feature_table(use_case({"name": "x", "type": "categorical", "column": fine}), SOURCE)
+
+
 def test_a_feature_table_grows_or_is_left_alone() -> None:
     table = feature_table(use_case("amount", "kind"), SOURCE)
     existing = [

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _LARGEST_SPAN = 2**24
+
+
+Values = TypeVar("Values", "pa.Array", "pa.ChunkedArray")
+
+
+def named(values: Values) -> Values:
+    """Values as names of entities: numbers with a point have one zero, and NaN, as unknown, is null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(values.type):
+        return values
+    return pc.add(pc.if_else(pc.is_finite(values), values, None), pa.scalar(0.0, values.type))
 
 
 def among(values: pa.Array | pa.ChunkedArray, wanted: pa.Array) -> pa.Array | pa.ChunkedArray:

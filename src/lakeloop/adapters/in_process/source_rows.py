@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.adapters.iceberg.rows import appended, schema_at, select, stream
-from lakeloop.adapters.in_process.entities import among
+from lakeloop.adapters.in_process.entities import among, named
 from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.plan import Plan
 from lakeloop.domain.snapshots import SnapshotRange
@@ -41,22 +41,24 @@ def history_rows(
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    from pyiceberg.expressions import AlwaysFalse, And, GreaterThanOrEqual, In, LessThanOrEqual
+    from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, And, GreaterThanOrEqual, In, LessThanOrEqual
 
     loaded = lake.find(range_.table)
     if loaded is None:
         raise LakeloopError("there is no such table", where=range_.table)
     selected = select(schema_at(loaded, range_.to_snapshot_id), columns, range_.table)
-    distinct = entities.unique().drop_null()
+    distinct = named(entities).unique().drop_null()
     bounds = pc.min_max(distinct)
     filter_: Any = AlwaysFalse()
-    if 0 < len(distinct) <= _MOST_LISTED:
+    if pa.types.is_floating(distinct.type):
+        filter_ = AlwaysTrue()  # which knows two zeros, and takes no NaN
+    elif 0 < len(distinct) <= _MOST_LISTED:
         filter_ = In(entity, distinct.to_pylist())
     elif len(distinct):
         low, high = bounds["min"].as_py(), bounds["max"].as_py()
         filter_ = And(GreaterThanOrEqual(entity, low), LessThanOrEqual(entity, high))
     rows = stream(loaded, int(range_.to_snapshot_id), selected, filter_)
-    kept = (batch.filter(among(batch.column(entity), distinct)) for batch in rows)
+    kept = (batch.filter(among(named(batch.column(entity)), distinct)) for batch in rows)
     return pa.Table.from_batches(kept, schema=None) if len(distinct) else pa.Table.from_batches(list(rows))
 
 

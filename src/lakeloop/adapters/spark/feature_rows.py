@@ -101,11 +101,15 @@ def _seen(
 def _near(history: DataFrame, wanted: DataFrame, past: PastColumns) -> DataFrame:
     """Without files and row groups that Iceberg can leave out by their bounds or buckets.
 
-    For that, a few entities are listed, and many are bounded by the smallest and the largest.
+    For that, a few entities are listed, and many are bounded by the smallest and the largest. Days and instants are
+    not: on their way through Python, those of the first millennium are lost.
     """
     from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql.types import DatetimeType
 
     name, first = past.source_entity[0], next(iter(past.entity))
+    if isinstance(wanted.schema[first].dataType, DatetimeType):
+        return history
     listed = [row[0] for row in wanted.select(first).distinct().limit(_MOST_LISTED + 1).collect()]
     if len(listed) <= _MOST_LISTED:
         return history.where(F.col(f"`{name}`").isin(listed))

@@ -48,7 +48,7 @@ class Service:
                 if version == "hangs":
                     await asyncio.sleep(30)
                 if version == "slow":
-                    await asyncio.sleep(0.15)
+                    await asyncio.sleep(0.3)
                 writer.write(_answer(version))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -61,6 +61,12 @@ def _answer(version: str | None) -> bytes:
     body = json.dumps(content).encode()
     status = b"200 OK" if version else b"404 Not Found"
     return b"HTTP/1.1 %s\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+@pytest.fixture(autouse=True)
+def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides share one loop: where other tests take the processors, a connection may take seconds."""
+    monkeypatch.setattr(workbench_backends, "CONNECT_SECONDS", 30.0)
 
 
 def test_many_requests_ask_for_a_key_once_and_a_model_made_anew_is_found() -> None:
@@ -151,7 +157,7 @@ def test_a_queue_before_busy_replicas_is_waited_for_as_long_as_an_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(workbench_backends, "CONNECTIONS", 1)
-    monkeypatch.setattr(workbench_backends, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(workbench_backends, "CONNECT_SECONDS", 0.8)
     service = Service(key="slow")
 
     async def test(url: str) -> None:

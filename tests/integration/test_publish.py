@@ -169,6 +169,15 @@ def test_wrong_files_are_named_and_nothing_is_written(
     assert not existing or refs(landing) == ["main"]
 
 
+def test_moments_may_be_what_is_unique(landing: Landing) -> None:
+    landing.changes = {"expectations": {"unique": ["at"]}}
+    landing.land("one", 0, 30)
+    landing.land("two", 30, 10)
+    result = landing.publish(landing.batch("three", [*rows(40, 9), rows(7, 1)[0]]))
+    assert {r.rule: r.failing_rows for r in result.rules if not r.passed} == {"new(at)": 1}
+    assert landing.ids() == list(range(40))
+
+
 def test_extra_columns_may_be_dropped(landing: Landing) -> None:
     landing.changes = {"expectations": {"extra_columns": "drop"}}
     landing.publish(landing.batch("one", [f"x,{line}" for line in rows(0, 9)], "extra," + HEADER))

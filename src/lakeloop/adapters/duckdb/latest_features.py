@@ -37,8 +37,10 @@ class DuckdbLatestFeatures:
                 connection.register("feature_rows", _reader(features))
                 if source is not None:
                     connection.register("source_rows", _reader(source))
-                found = connection.execute(latest_sql(by, joined=source is not None))
-                while rows := found.fetchmany(ROWS_A_FETCH):
+                # By Arrow: DuckDB itself gives instants to Python by a library that is not here.
+                query = latest_sql(by, joined=source is not None)
+                for batch in connection.sql(query).to_arrow_reader(ROWS_A_FETCH):
+                    rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
                     yield from (pair for row in rows if (pair := _entity(row, by)) is not None)
 
 

@@ -131,6 +131,21 @@ def encode_column(
         ) from error
 
 
+def check_finite(values: np.ndarray[Any, np.dtype[np.float32]], feature: str) -> None:
+    """Whether a model can be trained on a feature's values; NaN is "missing".
+
+    Raises:
+        UserError: some are infinite, or were too large for float32, which is what a booster sees.
+    """
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise UserError(
+            f"{infinite} values are infinite, or larger than the 3.4e38 that a model can see",
+            where=f"feature {feature}",
+            fix="refuse such rows by expectations.ranges, or declare an expression that makes a number or null of them",
+        )
+
+
 def _rows_to_columns(rows: Rows, encoding: FeatureEncoding) -> pa.Table:
     columns = {}
     for feature in encoding.features:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakeloop.domain.encoding import Matrix, encode_column
+from lakeloop.domain.encoding import Matrix, check_finite, encode_column
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding, FeatureSpec
 from lakeloop.domain.lineage import TrainingSet
@@ -139,7 +139,7 @@ def read_rows(
 
     Raises:
         LakeloopError: there are more or fewer rows: the table is not what the training set says.
-        UserError: a feature's column is missing or cannot be read as a number.
+        UserError: a feature's column is missing, cannot be read as a number, or has infinite values.
     """
     numbers: Matrix | None = None
     texts, numeric = list[str](), list[str]()
@@ -157,9 +157,9 @@ def read_rows(
         end = filled + part.num_rows
         labels[filled:end] = part.column(LABEL_COLUMN).to_numpy(zero_copy_only=False)
         for index, name in enumerate(numeric):
-            numbers[filled:end, index] = encode_column(
-                part.column(name), EncodedFeature(name=name, type="numeric")
-            )
+            values = encode_column(part.column(name), EncodedFeature(name=name, type="numeric"))
+            check_finite(values, name)
+            numbers[filled:end, index] = values
         kept.append(part.select([*layout.order, *texts, *layout.extra]))
         filled = end
     if seen != expected_rows:

@@ -11,6 +11,7 @@ from components.train_model import core
 from lakeloop.domain.encoding import encode
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.feature_rows import RANGE_COLUMN, RowLayout, read_rows, split_by_time
+from lakeloop.domain.features import FeatureSpec
 from lakeloop.domain.lineage import TrainingSet
 from lakeloop.domain.sampling import in_sample, key_hash
 from lakeloop.domain.snapshots import SnapshotRange
@@ -215,3 +216,13 @@ def test_split_takes_the_holdout_from_the_newest_range_only() -> None:
     split = split_by_time(read.total_order(), newest, 0.25)
     assert split.holdout.tolist() == list(range(30, 40))
     assert sorted([*split.train, *split.holdout]) == list(range(100))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), 1e39])
+def test_a_value_that_no_model_can_see_is_refused_by_its_feature(value: float) -> None:
+    rows = pa.table(
+        {"at": [1, 2, 3], "id": [1, 2, 3], "_label": [0.0, 1.0, 0.0], "amount": [1.0, value, float("nan")]}
+    )
+    layout = RowLayout(("at", "id"), (FeatureSpec(name="amount", column="amount"),))
+    with pytest.raises(UserError, match=r"feature amount: 1 values are infinite, or larger than"):
+        read_rows(rows.to_batches(), layout, 3)

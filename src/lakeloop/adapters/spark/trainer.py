@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeloop.adapters.spark.session import spark_session
 from lakeloop.domain.boosting import METRIC, VALIDATION_FRACTION, boosting_parameters
-from lakeloop.domain.encoding import encode, fit_feature, source_columns
+from lakeloop.domain.encoding import check_finite, encode, fit_feature, source_columns
 from lakeloop.domain.errors import LakeloopError, UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN, RANGE_COLUMN, holdout_size
 from lakeloop.domain.features import FeatureEncoding
@@ -234,6 +234,8 @@ def _encoded(encoding: FeatureEncoding) -> Callable[[Iterator[pa.RecordBatch]], 
         known = FeatureEncoding.model_validate_json(text)
         for batch in batches:
             values = encode(batch, known)
+            for index, name in enumerate(known.names):
+                check_finite(values[:, index], name)
             offsets = pa.array(range(0, values.size + 1, values.shape[1]), pa.int32())
             features = pa.ListArray.from_arrays(offsets, pa.array(values.ravel(), pa.float32()))
             columns = [features, batch.column(LABEL_COLUMN).cast(pa.float64()), batch.column("_validation")]

@@ -11,7 +11,10 @@ from lakeloop.adapters.duckdb.latest_features import DuckdbLatestFeatures
 from lakeloop.domain.online import EntityFeatures
 from lakeloop.ports.latest_features import LatestBy
 
-EARLY, LATE = dt.datetime(1969, 12, 31, 23, tzinfo=dt.UTC), dt.datetime(2020, 2, 29, 1, 2, 3, 4, tzinfo=dt.UTC)
+EARLY, LATE = (
+    dt.datetime(1969, 12, 31, 23, tzinfo=dt.UTC),
+    dt.datetime(2020, 2, 29, 1, 2, 3, 4, tzinfo=dt.UTC),
+)
 BY = LatestBy(entity=("who",), key=("nr",), event_time="at", features=("n",))
 
 

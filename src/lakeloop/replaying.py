@@ -235,7 +235,7 @@ class _Replaying:
 
     def _range_rows(self, training_set: TrainingSet, *, newest: bool) -> FeatureRows:
         table, count = self.use_case.table, training_set.newest_rows
-        layout = RowLayout((table.event_time, *table.key), self.use_case.features)
+        layout = RowLayout(table.order, self.use_case.features)
         ids = [i for i in training_set.range_ids if (i == training_set.newest_range_id) is newest]
         batches = self.places.lake.read_batches(
             training_set.feature_table,

@@ -48,7 +48,7 @@ def held_out(lake: Lake, use_case: UseCase, trained: TrainedModel) -> HeldOut:
     present = {column.name for column in state.columns} if state else set()
     slices = [SLICE_PREFIX + gate.column for gate in use_case.gate.slices]
     extra = tuple(dict.fromkeys(name for name in slices if name in present))
-    layout = RowLayout((table.event_time, *table.key), use_case.features, extra)
+    layout = RowLayout(table.order, use_case.features, extra)
 
     def read(columns: list[str]) -> Iterator[pa.RecordBatch]:
         return lake.read_batches(
@@ -100,7 +100,7 @@ class SameRows:
         return scoring.scores(other.booster, other.encoding, matrix, np.arange(len(holdout)))
 
     def _raw(self, encoding: FeatureEncoding) -> pa.Table:
-        range_, order = self.trained.lineage.training_set.range, [self.table.event_time, *self.table.key]
+        range_, order = self.trained.lineage.training_set.range, list(self.table.order)
         rows, holdout = self.held.rows, self.held.holdout
         state = self.lake.table_state(range_.table)
         missing = earlier_model.missing_columns(encoding, [c.name for c in state.columns] if state else [])

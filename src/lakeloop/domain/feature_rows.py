@@ -47,7 +47,7 @@ class RowLayout:
 def layout_of(use_case: UseCase, training_set: TrainingSet) -> RowLayout:
     """The columns of the feature table that a training reads; the range where there is more than one."""
     extra = (RANGE_COLUMN,) if len(training_set.range_ids) > 1 else ()
-    return RowLayout((use_case.table.event_time, *use_case.table.key), use_case.features, extra)
+    return RowLayout(use_case.table.order, use_case.features, extra)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from lakeloop.domain.dialects import SPARK, Dialect
 from lakeloop.domain.encoding import source_columns
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN, SLICE_PREFIX
-from lakeloop.domain.features import FeatureSpec, FeatureType, feature_hash
+from lakeloop.domain.features import FeatureSpec, FeatureType, alike_but_for_case, feature_hash
 from lakeloop.domain.labels import label_sql, unknown_label_sql
 from lakeloop.domain.past_columns import PastColumns, past_columns
 from lakeloop.domain.plan import Plan
@@ -34,6 +34,7 @@ RANGE_RECORD_PREFIX = "lakeloop.range."
 """Table property `lakeloop.range.RANGE_ID`, set in the commit that publishes the range: it outlives the snapshot."""
 _SPARK_TYPES = {"timestamptz": "timestamp", "timestamp": "timestamp_ntz", "long": "bigint"}
 _NO_CATEGORY = ("float", "double", "decimal", "time", "binary", "fixed")
+_OWN_PREFIXES = (SLICE_PREFIX, "_past_")
 _NO_NUMBER = ("date", "time", "timestamp", "timestamptz", "binary", "uuid", "fixed")
 
 
@@ -94,12 +95,14 @@ def feature_table(use_case: UseCase, source: Mapping[str, str], dialect: Dialect
         dialect: of the engine that evaluates the expressions; name, hash and types do not depend on it.
 
     Raises:
-        UserError: a column is not in the table, a feature reads the label, or it has no number for a model.
+        UserError: a column is not in the table, two names are one in SQL, a feature has a name of the feature table's
+            own or reads the label, or it has no number for a model.
     """
     _check_columns(use_case, source)
+    _check_names(use_case, source)
     _check_dates(use_case, source)
     types = {f.name: _feature_type(f, source, use_case.label.column) for f in use_case.features}
-    order = tuple(dict.fromkeys([use_case.table.event_time, *use_case.table.key]))
+    order = use_case.table.order
     columns = {c: FeatureColumn(c, _SPARK_TYPES.get(source[c], source[c]), dialect.quoted(c)) for c in order}
     columns[LABEL_COLUMN] = FeatureColumn(LABEL_COLUMN, "double", _label(use_case, source, dialect))
     for feature in use_case.features:
@@ -291,6 +294,34 @@ def _check_columns(use_case: UseCase, source: Mapping[str, str]) -> None:
                 where="features",
                 fix="give it its own name: callers send its value beside the table's columns",
             )
+
+
+def _check_names(use_case: UseCase, source: Mapping[str, str]) -> None:
+    """Each name means one column: of the rows that are read, and of the feature table."""
+    if alike := alike_but_for_case(read_columns(use_case, source)):
+        raise UserError(
+            f"columns {' and '.join(map(repr, alike))} differ by case only, which SQL does not see",
+            where=use_case.table.name,
+            fix="rename one of them",
+        )
+    ordering = use_case.table.order
+    features = [f.name for f in use_case.features]
+    own = [
+        n
+        for n in (*ordering, *features)
+        if n in {LABEL_COLUMN, RANGE_ID_COLUMN} or n.startswith(_OWN_PREFIXES)
+    ]
+    if own:
+        raise UserError(
+            f"{own[0]!r} is a name that the feature table uses itself",
+            where="features" if own[0] in features else "table.key",
+            fix="give it another name" + (": {name: OTHER, column: NAME}" if own[0] in features else ""),
+        )
+    if alike := alike_but_for_case(dict.fromkeys([*ordering, *features])):
+        names = " and ".join(map(repr, alike))
+        raise UserError(
+            f"{names} differ by case only, which SQL does not see", where="features", fix="give another name"
+        )
 
 
 def _feature_type(feature: FeatureSpec, source: Mapping[str, str], label: str) -> FeatureType:

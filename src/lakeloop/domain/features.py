@@ -171,17 +171,29 @@ class FeatureSpec(_Sourced):
         return self.name if self.as_of else self.column
 
 
+def alike_but_for_case(names: Iterable[str]) -> tuple[str, ...]:
+    """The first names that differ by case only: SQL takes one for the other, here as in Spark; () where none do."""
+    by_lower: dict[str, list[str]] = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), []).append(name)
+    return next((tuple(same) for same in by_lower.values() if len(same) > 1), ())
+
+
 def named_features(features: Iterable[FeatureSpec]) -> dict[str, FeatureSpec]:
     """Features by name.
 
     Raises:
-        ValueError: two features have one name.
+        ValueError: two features have one name, or two that differ by case only.
     """
     by_name: dict[str, FeatureSpec] = {}
     for feature in features:
         if feature.name in by_name:
             raise ValueError(f"features: {feature.name!r} is declared twice")
         by_name[feature.name] = feature
+    if alike := alike_but_for_case(by_name):
+        raise ValueError(
+            f"features: {' and '.join(map(repr, alike))} differ by case only, which SQL does not see"
+        )
     return by_name
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
 from lakeloop.domain.drift_policy import DriftPolicy
 from lakeloop.domain.engines import Engine
-from lakeloop.domain.features import FeatureSpec, named_features
+from lakeloop.domain.features import FeatureSpec, alike_but_for_case, named_features
 from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.spark_resources import SparkResources
 from lakeloop.domain.synthetic import SyntheticSource
@@ -37,6 +37,11 @@ class Table(Frozen):
     partition_by: tuple[str, ...] = Field(
         default=(), description="Iceberg transforms, e.g. days(event_time)."
     )
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Event time, then the other columns of the key: a row's place in the total order, each column once."""
+        return tuple(dict.fromkeys([self.event_time, *self.key]))
 
 
 class FilesSource(Frozen):
@@ -296,7 +301,9 @@ class UseCase(Frozen):
             for c in formats
             if declared.get(c, "date") not in {"date", "timestamp"}
         ]
-        return missing + timeless + made
+        alike = " and ".join(map(repr, alike_but_for_case(declared)))
+        same = [f"table.columns: {alike} differ by case only, which SQL does not see"] if alike else []
+        return missing + timeless + made + same
 
     def _leaks(self) -> list[str]:
         """A feature never sees its own row's label, and of earlier rows only those whose label is said to be known."""

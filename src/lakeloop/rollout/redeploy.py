@@ -101,7 +101,7 @@ def _proof_rows(
     """Holdout rows twice: as Spark computed their features, scored here, and raw, as callers send them."""
     table, training_set = use_case.table, trained.lineage.training_set
     encoding = FeatureEncoding.model_validate_json((model / ENCODING_FILE).read_bytes())
-    key = list(dict.fromkeys([*table.key, table.event_time]))
+    key = list(table.order)
     tell("reading the newest holdout rows of the feature table")
     features = proof.newest_rows(
         lake.read_batches(
@@ -110,7 +110,7 @@ def _proof_rows(
             columns=list(dict.fromkeys([*key, *encoding.names])),
             range_ids=[training_set.newest_range_id],
         ),
-        order=[table.event_time, *table.key],
+        order=key,
         count=use_case.deployment.prove_rows,
     )
     tell(f"reading the same {features.num_rows} rows from {training_set.range.table}")

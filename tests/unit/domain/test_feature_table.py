@@ -202,3 +202,29 @@ def test_a_built_range_stays_known_when_its_snapshot_has_expired() -> None:
     assert list(built_ranges(whole, "h")) == ["r4"], (
         "a history that is all there is the truth, e.g. after a rollback"
     )
+
+
+@pytest.mark.parametrize("name", ["_label", "_range_id", "_slice_kind", "_past_at"])
+def test_a_feature_never_has_a_name_of_the_feature_tables_own(name: str) -> None:
+    """`_label` would be trained on as what is to be predicted."""
+    with pytest.raises(UserError, match="uses itself"):
+        feature_table(use_case("amount", name), SOURCE | {name: "double"})
+
+
+@pytest.mark.parametrize(
+    ("features", "columns", "key"),
+    [
+        (("amount", "Amount"), {"Amount": "double"}, ("id",)),
+        (({"name": "ID", "expression": "amount * 2"},), {}, ("id",)),
+        (("amount",), {"ID": "long"}, ("id", "ID")),
+    ],
+)
+def test_names_that_differ_by_case_only_are_refused(
+    features: Any, columns: dict[str, str], key: tuple[str, ...]
+) -> None:
+    with pytest.raises((UserError, ValueError), match="differ by case only"):
+        feature_table(use_case(*features, key=key), SOURCE | columns)
+
+
+def test_a_column_that_is_not_looked_at_may_have_any_name() -> None:
+    assert feature_table(use_case("amount"), SOURCE | {"KIND": "string", "_label": "int"}).hash

@@ -81,6 +81,12 @@ def test_canonical_json_is_what_a_step_reads_back(tmp_path: Path) -> None:
             "features: [amount]",
             "9: features.0.nme: no such key -> did you mean name?",
         ),
+        (
+            "amount: double, AMOUNT: double",
+            "amount: double",
+            "6: table.columns: 'amount' and 'AMOUNT' differ by case",
+        ),
+        ("features: [amount, {name: Amount, column: amount}]", "features: [amount]", "differ by case only"),
         ("column: no", "column: late", "8: label.column: YAML reads this as false -> put it in quotes"),
     ],
 )

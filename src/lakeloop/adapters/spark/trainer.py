@@ -77,7 +77,7 @@ class _Training:
         self, spark: SparkSession, catalog: str, use_case: UseCase, training_set: TrainingSet
     ) -> None:
         self._spark, self._catalog, self._case, self._set = spark, catalog, use_case, training_set
-        self._order = list(dict.fromkeys([use_case.table.event_time, *use_case.table.key]))
+        self._order = list(use_case.table.order)
 
     def run(self, raw_columns: Mapping[str, str], report: Callable[[str], None]) -> TrainedBooster:
         from pyspark.sql import functions as F  # noqa: N812 - its usual name

@@ -8,6 +8,7 @@ from lakeloop.domain.feature_table import feature_table
 from lakeloop.domain.features import EncodedFeature
 from lakeloop.domain.synthetic import SyntheticSource
 from lakeloop.domain.use_case import Train, UseCase
+from lakeloop.preflight.expressions import check_meaning
 
 _ARROW_TYPES = {
     "string": "string",
@@ -25,13 +26,16 @@ def check_use_case(use_case: UseCase) -> None:
     """Evaluate every expression and train two rounds, in about a second.
 
     Raises:
-        UserError: an expression names an unknown column, is no SQL, or reads the label; a feature or the label cannot
-            be what it is declared as; or XGBoost refuses a parameter.
+        UserError: an expression names an unknown column, is no SQL, depends on the clock, or reads the label; a feature
+            or the label cannot be what it is declared as; or XGBoost refuses a parameter.
     """
     if isinstance(use_case.source, SyntheticSource):
         from lakeloop.generation.rows import check_expressions
 
         check_expressions(use_case)
+    for feature in use_case.features:
+        if feature.expression:
+            check_meaning(feature.name, feature.expression, tuple(use_case.table.columns))
     if use_case.table.columns:
         _check_features(use_case)
         feature_table(use_case, use_case.table.columns)

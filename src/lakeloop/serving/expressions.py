@@ -62,7 +62,8 @@ def evaluate(table: pa.Table, features: tuple[EncodedFeature, ...]) -> pa.Table:
             return connection.execute(feature_query(features)).to_arrow_table()
     except duckdb.Error as error:
         names = ", ".join(f.name for f in features)
-        raise UserError(f"{error}", where=f"features {names}", fix="check the expression") from error
+        problem = str(error).strip().splitlines()[0]
+        raise UserError(problem, where=f"features {names}", fix="check the expression") from error
     finally:
         connection.unregister("raw")
 

@@ -88,7 +88,8 @@ def _expectations(facts: TableFacts, choices: Choices) -> list[Line]:
         lines += _mapping(
             "  max_null_fraction", [f"{_word(c.name)}: {_share(c, facts.rows)}" for c in sparse]
         )
-    lines += _mapping("  ranges", [_range(c) for c in choices.features if c.type in NUMERIC])
+    bounded = [c for c in choices.features if c.type in NUMERIC and c.min is not None]
+    lines += _mapping("  ranges", [_range(c) for c in bounded])
     low, high = _digits(rate / 4), _digits(1 - (1 - rate) / 4)
     lines.append(f"  label_rate: {{min: {low}, max: {high}}}  # seen: {_digits(rate)}")
     if any(c.type is None for c in facts.columns):
@@ -146,14 +147,15 @@ def _features(choices: Choices) -> list[Line]:
 
 
 def _names(columns: Sequence[str]) -> list[str]:
-    """A name a column, of ASCII letters, digits and underscores, all different."""
-    taken: list[str] = []
+    """A name a column, of ASCII letters, digits and underscores, all different also where case does not count."""
+    names: list[str] = []
     for column in columns:
+        taken = {name.lower() for name in names}
         name = column if _PLAIN.match(column) else plain_name(column)
         name = f"_{name}" if name[:1].isdigit() else name[:58] or "column"
-        number = next(i for i in range(1, len(columns) + 1) if _numbered(name, i) not in taken)
-        taken.append(_numbered(name, number))
-    return taken
+        number = next(i for i in range(1, len(columns) + 1) if _numbered(name, i).lower() not in taken)
+        names.append(_numbered(name, number))
+    return names
 
 
 def _numbered(name: str, number: int) -> str:

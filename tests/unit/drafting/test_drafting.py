@@ -1,11 +1,14 @@
 """`lakeloop init` on data that nobody declared: the draft validates, and says what it guessed."""
 
 import csv
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from lakeloop.adapters.duckdb.inspector import DuckdbInspector
 from lakeloop.domain.errors import UserError
@@ -110,7 +113,7 @@ def test_odd_names_become_plain_and_stay_different(tmp_path: Path) -> None:
     rows = [[i, START + timedelta(hours=i), i % 2, *(i * j for j in range(1, 7))] for i in range(60)]
     use_case, _ = drafted(write_csv(tmp_path / "t.csv", header, rows), tmp_path)
     names = [f.name for f in use_case.features]
-    assert names == ["City_Area", "city_area", "City_Area_2", "_9_lives", "column", "a_b"]
+    assert names == ["City_Area", "city_area_2", "City_Area_3", "_9_lives", "column", "a_b"]
     assert [f.column or f.name for f in use_case.features] == header[3:]
 
 
@@ -166,3 +169,76 @@ def test_a_bad_file_is_one_clear_error(tmp_path: Path, name: str, content: bytes
 def test_a_glob_that_matches_nothing_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no file matches"):
         DuckdbInspector().files(str(tmp_path / "*.csv"))
+
+
+def test_names_that_differ_by_case_only_would_be_one_in_sql(tmp_path: Path) -> None:
+    header = ["id", "at", "label", "City Area", "city-area"]
+    rows = [[i, START + timedelta(hours=i), i % 2, i * 3, i * 5] for i in range(60)]
+    use_case, _ = drafted(write_csv(tmp_path / "t.csv", header, rows), tmp_path)
+    assert [f.name for f in use_case.features] == ["City_Area", "city_area_2"]
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        (["id", "at", "x", "x", "label"], "'x' and 'x' have one name"),
+        (["id", "at", "x", "X", "label"], "'x' and 'X' have one name"),
+        (["", "at", "x", "z", "label"], "column 1 has none"),
+        (["7", "2024-03-01", "1", "2", "0"], "the first line must name the columns"),
+    ],
+)
+def test_a_header_that_no_run_could_read_is_refused(tmp_path: Path, header: list[str], named: str) -> None:
+    rows = [[i, START + timedelta(hours=i), i * 3, i * 5, i % 2] for i in range(60)]
+    with pytest.raises(UserError, match=named):
+        DuckdbInspector().files(write_csv(tmp_path / "t.csv", header, rows))
+
+
+def test_what_pandas_writes_can_be_drafted(tmp_path: Path) -> None:
+    """NaN for unknown, infinite values, nanoseconds with a zone, categories."""
+    moments = [START + timedelta(hours=i) for i in range(60)]
+    table = pa.table(
+        {
+            "id": list(range(60)),
+            "at": pa.array(moments, pa.timestamp("ns", "Europe/Berlin")),
+            "x": [math.nan if i % 3 == 0 else i / 7 for i in range(60)],
+            "y": pa.array([math.inf if i == 5 else i for i in range(60)], pa.float32()),
+            "z": [float(i) for i in range(60)],
+            "kind": pa.array(["a", "b"] * 30).dictionary_encode(),
+            "big": pa.array([2**63 + i for i in range(60)], pa.uint64()),
+            "hour": pa.array([m.time() for m in moments], pa.time64("us")),
+            "label": [i % 4 == 0 for i in range(60)],
+        }
+    )
+    path = tmp_path / "frame.parquet"
+    parquet.write_table(table, path)
+    use_case, _ = drafted(str(path), tmp_path)
+    assert use_case.table.event_time == "at"
+    assert [f.name for f in use_case.features] == ["x", "y", "z", "kind"]
+    assert use_case.expectations.extra_columns == "drop", "no batch may have whole numbers above a long's"
+    assert list(use_case.expectations.ranges) == ["z"], "no range has room for NaN or infinity"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        (
+            "t.csv",
+            "id,at,city,label\n1,2024-01-01,K\u00f6ln,0\n2,2024-01-02,Rom,1\n".encode("latin-1"),
+            "not UTF-8",
+        ),
+        (
+            "t.json",
+            b'[{"id": 1, "at": "2024-01-01", "label": 0}, {"id": 2, "at": "2024-01-02", "label": 1}]',
+            "array",
+        ),
+        ("t.csv", b"id,at,x,label\n1,2024-01-01,3,0\n2,2024-01-02,4,1,9,9\n3,2024-01-02,4,1\n", "fields"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_one_line(
+    tmp_path: Path, name: str, content: bytes, named: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=named) as caught:
+        DuckdbInspector().files(str(path))
+    assert "\n" not in str(caught.value)

@@ -110,6 +110,23 @@ def test_csv_is_read_by_the_declared_types_and_says_what_does_not_fit(
     assert found["y"].nulls == 2
 
 
+def test_line_breaks_in_quotes_and_instants_in_nanoseconds(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """Of a file of more than one block of Arrow's."""
+    file = tmp_path / "t.csv"
+    text = "line\n" * 40
+    lines = [f'{i};2025-01-01T00:00:00;"{text}";1.5;true;not' for i in range(12_000)]
+    file.write_text("\n".join([";".join(COLUMNS), *lines]))
+    assert file.stat().st_size > 2**21
+    assert by_name(profile("csv", file))["amount"].mean == 1.5
+    table = pa.Table.from_pylist(rows)
+    moments = table["at"].cast(pa.timestamp("ns")).cast(pa.timestamp("ns", tz="Europe/Berlin"))
+    file = tmp_path / "t.parquet"
+    pq.write_table(table.set_column(1, "at", moments), file)
+    expect(profile("parquet", file))
+
+
 def test_json_lines(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     import json
 

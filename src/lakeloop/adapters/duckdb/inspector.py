@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 
+from lakeloop.adapters.duckdb.file_headers import check_header, unreadable
 from lakeloop.adapters.duckdb.moments import Moments, find_moments
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.table_facts import NUMERIC, TIME_NAMES, ColumnFacts, TableFacts
@@ -33,9 +34,10 @@ TYPES: dict[str, ColumnType] = {
     "USMALLINT": "int", "UINTEGER": "long", "BIGINT": "long", "UBIGINT": "double", "HUGEINT": "double",
     "FLOAT": "float", "DOUBLE": "double", "DATE": "date", "TIMESTAMP": "timestamp",
     "TIMESTAMP_S": "timestamp", "TIMESTAMP_MS": "timestamp", "TIMESTAMP_NS": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamp", "TIMESTAMPTZ_NS": "timestamp",
     "VARCHAR": "string", "UUID": "string", "TIME": "string",
 }  # fmt: skip
+_NOT_IN_PARQUET = {"UBIGINT", "HUGEINT", "TIME", "UUID"}
 
 
 class DuckdbInspector:
@@ -53,10 +55,8 @@ class DuckdbInspector:
             try:
                 moments, delimiter = _load(connection, kind, found)
             except duckdb.Error as error:
-                first = str(error).splitlines()[0]
-                raise UserError(
-                    f"cannot be read as {kind}: {first}", where=path, fix="correct the file"
-                ) from error
+                raise unreadable(error, kind, path) from error
+            check_header(kind, found[0], delimiter, [name for name, _ in _described(connection)])
             return _facts(connection, path, kind, moments, delimiter)
 
     def rows(self, name: str, batches: Iterator[pa.RecordBatch]) -> TableFacts:
@@ -83,8 +83,8 @@ def _up_to(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.RecordB
 
 def _load(connection: duckdb.DuckDBPyConnection, kind: str, found: list[str]) -> tuple[Moments, str]:
     if kind != "csv":
-        reader = "read_parquet" if kind == "parquet" else "read_json"
-        connection.execute(f"CREATE TABLE t AS SELECT * FROM {reader}(?) LIMIT {MAX_ROWS}", [found])  # noqa: S608
+        reader = "read_parquet(?)" if kind == "parquet" else "read_json(?, format='newline_delimited')"
+        connection.execute(f"CREATE TABLE t AS SELECT * FROM {reader} LIMIT {MAX_ROWS}", [found])  # noqa: S608
         return NO_MOMENTS, ","
     connection.execute("SET TimeZone = 'UTC'")
     read = f"read_csv(?, nullstr=['', 'NA'], sample_size=200000, auto_type_candidates={CSV_TYPES})"
@@ -113,7 +113,13 @@ def _facts(
     if rows == 0:
         raise UserError("there are no rows", where=source, fix="give data to look at")
     columns = [
-        _column(connection, name, type_, moments.remarks.get(name, ""), moments.formats.get(name, ""))
+        _column(
+            connection,
+            name,
+            _deliverable(type_, kind),
+            moments.remarks.get(name, ""),
+            moments.formats.get(name, ""),
+        )
         for name, type_ in _described(connection)
     ]
     return TableFacts(
@@ -132,6 +138,13 @@ def _type(duckdb_type: str) -> ColumnType | None:
     return "string" if duckdb_type.startswith("ENUM") else TYPES.get(duckdb_type)
 
 
+def _deliverable(duckdb_type: str, kind: str) -> str:
+    """A type of Parquet's that no batch may have has no name among `TYPES`; a run would refuse the draft."""
+    return (
+        f"{duckdb_type} of Parquet" if kind == "parquet" and duckdb_type in _NOT_IN_PARQUET else duckdb_type
+    )
+
+
 def _column(
     connection: duckdb.DuckDBPyConnection, name: str, duckdb_type: str, remark: str, time_format: str
 ) -> ColumnFacts:
@@ -139,7 +152,7 @@ def _column(
     if type_ is None:
         return ColumnFacts(name=name, type=None, remark=f"type {duckdb_type}")
     quoted, numeric = _quoted(name), type_ in NUMERIC
-    ends = f"min({quoted})::DOUBLE, max({quoted})::DOUBLE" if numeric else "NULL, NULL"
+    ends = _ends(quoted, type_) if numeric else "NULL, NULL"
     counted: Any = connection.execute(
         f"SELECT count(*) - count({quoted}), count(DISTINCT {quoted}), {ends} FROM t"  # noqa: S608
     ).fetchone()
@@ -158,6 +171,15 @@ def _column(
         remark=remark,
         time_format=time_format,
     )
+
+
+def _ends(quoted: str, type_: str) -> str:
+    """Smallest and largest value; none where there are NaN or infinite ones, which no range has room for."""
+    ends = f"min({quoted})::DOUBLE, max({quoted})::DOUBLE"
+    if type_ not in {"float", "double"}:
+        return ends
+    finite = f"bool_and(isfinite({quoted}::DOUBLE))"
+    return f"CASE WHEN {finite} THEN min({quoted})::DOUBLE END, CASE WHEN {finite} THEN max({quoted})::DOUBLE END"
 
 
 def _values(connection: duckdb.DuckDBPyConnection, quoted: str) -> dict[str, int]:

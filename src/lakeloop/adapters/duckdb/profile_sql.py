@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -30,13 +30,24 @@ _NUMBERS = {"int", "long", "float", "double"}
 _TIMES = {"date", "timestamp"}
 
 
-def typed_sql(use_case: UseCase, columns: Sequence[str], *, texts: bool) -> str:
-    """A SELECT that gives each column its declared type, null where the value is not of it."""
+def typed_sql(
+    use_case: UseCase, columns: Sequence[str], *, texts: bool, nanoseconds: Collection[str] = ()
+) -> str:
+    """A SELECT that gives each column its declared type, null where the value is not of it.
+
+    Args:
+        use_case: declares the types.
+        columns: those that the files have.
+        texts: whether the files hold text only.
+        nanoseconds: columns of instants in nanoseconds, of which DuckDB gives no microseconds.
+    """
     parts = []
     for i, name in enumerate(columns):
         kind = use_case.table.columns[name]
         written = use_case.time_format(name)
         value = _typed(_identifier(name), kind, texts=texts)
+        if name in nanoseconds and kind == "timestamp":
+            value = f"make_timestamp(epoch_ns({_identifier(name)}) // 1000)"
         if written is not None:
             value = f"CAST({instant(DUCKDB, _identifier(name), written)} AS {_TYPES[kind]})"
         parts += [f"{value} AS v{i}", f"({_identifier(name)} IS NOT NULL AND {value} IS NULL) AS x{i}"]

@@ -28,7 +28,10 @@ class DuckdbBatchProfiler:
             present = [c for c in use_case.table.columns if c in rows.schema.names]
             with duckdb.connect(":memory:", config={"enable_external_access": False}) as connection:
                 connection.register("batch", rows)
-                return _profile(connection, use_case, batch, present)
+                view = typed_sql(
+                    use_case, present, texts=batch.format == "csv", nanoseconds=_nanoseconds(rows.schema)
+                )
+                return _profile(connection, use_case, batch, present, view)
         except (OSError, pa.ArrowInvalid, duckdb.Error) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(
@@ -39,9 +42,8 @@ class DuckdbBatchProfiler:
 
 
 def _profile(
-    connection: duckdb.DuckDBPyConnection, use_case: UseCase, batch: Batch, present: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, use_case: UseCase, batch: Batch, present: Sequence[str], view: str
 ) -> Profile:
-    view = typed_sql(use_case, present, texts=batch.format == "csv")
     found = _one_row(connection, statistics_sql(use_case, present, view))
     bins = _one_row(connection, histogram_sql(use_case, present, view, found))
     return profile_of(use_case, batch, present, found, bins)
@@ -51,6 +53,10 @@ def _one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     result = connection.execute(sql)
     row = result.fetchone() or ()
     return dict(zip([d[0] for d in result.description or ()], row, strict=True))
+
+
+def _nanoseconds(schema: pa.Schema) -> set[str]:
+    return {f.name for f in schema if pa.types.is_timestamp(f.type) and f.type.tz and f.type.unit == "ns"}
 
 
 def _dataset(use_case: UseCase, batch: Batch) -> ds.Dataset:
@@ -64,7 +70,7 @@ def _format(use_case: UseCase, batch: Batch) -> Any:
     if batch.format != "csv" or not isinstance(source, FilesSource):
         return batch.format
     return ds.CsvFileFormat(
-        parse_options=pyarrow.csv.ParseOptions(delimiter=source.csv_delimiter),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=source.csv_delimiter, newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(use_case.table.columns, pa.string()),
             null_values=list(source.null_values),

@@ -87,7 +87,9 @@ def run(  # noqa: PLR0913 - a command's signature is its options
     Plants: drift:COLUMN=SHIFT (standard deviations), nulls:COLUMN=FRACTION, out_of_range:COLUMN=FRACTION,
     label_shift=LOGIT, duplicates=FRACTION.
     """  # noqa: D301 - \b is typer's mark for a block that keeps its lines
+    from lakeloop.cli.output import program
     from lakeloop.cli.preflight import check_batch, check_once
+    from lakeloop.cli.resuming import check_resumed
     from lakeloop.settings import Settings
     from lakeloop.use_case_files import load_use_case
 
@@ -97,6 +99,8 @@ def run(  # noqa: PLR0913 - a command's signature is its options
         if options.land:
             check_batch(loaded, settings)
         check_once(loaded, settings)
+    else:
+        check_resumed(loaded, use_case, settings.runs_folder, resume, program())
     result = _run_pipeline(loaded, options, run_options(settings, use_case, resume, max_parallel))
     _tell(use_case, settings, result, as_json=json)
     raise typer.Exit(exit_code(result))

@@ -226,3 +226,12 @@ def test_a_value_that_no_model_can_see_is_refused_by_its_feature(value: float) -
     layout = RowLayout(("at", "id"), (FeatureSpec(name="amount", column="amount"),))
     with pytest.raises(UserError, match=r"feature amount: 1 values are infinite, or larger than"):
         read_rows(rows.to_batches(), layout, 3)
+
+
+def test_the_key_may_be_the_event_time() -> None:
+    rows = table()
+    moments = pa.array(np.arange(ROWS) * 1_000_000, pa.timestamp("us"))
+    rows = rows.set_column(1, "at", moments).drop_columns(["id"])
+    case = use_case()
+    by_time = case.model_copy(update={"table": case.table.model_copy(update={"key": ("at",)})})
+    assert train(rows, by_time).train_rows == ROWS - ROWS // 5

@@ -119,6 +119,7 @@ class Predictor:
         if "model_name" in request:
             protocols.check_model(self.identity, request["model_name"])
         rows, outputs = protocols.v2_rows(request, self.columns), protocols.v2_outputs(request)
+        protocols.check_datatypes(request)
         scored, _ = await self._scored(call, "v2", rows, body)
         return protocols.v2_answer(request, self.identity, scored, outputs)
 

@@ -8,7 +8,7 @@ from lakeloop.domain.use_case import UseCase
 
 
 def columns_in_use(use_case: UseCase, names: Iterable[str]) -> frozenset[str]:
-    """Of the names, those that the use case declares, orders rows by, learns from, or checks.
+    """Of the names, those that the use case declares, orders rows by, learns from, looks back at, or checks.
 
     Args:
         use_case: with features, expectations and slices.
@@ -31,7 +31,8 @@ def columns_in_use(use_case: UseCase, names: Iterable[str]) -> frozenset[str]:
         *asked.allowed,
         *(s.column for s in use_case.gate.slices),
     }
+    named |= {column for feature in use_case.features for column in feature.read_columns}
+    named |= set(use_case.online.entity) if use_case.online else set()
     known = dict.fromkeys(names, "")
-    return frozenset(source_columns(use_case.features, known)) | frozenset(
-        name for name in known if name in named
-    )
+    named |= source_columns(use_case.features, known).keys()
+    return frozenset(name for name in known if name in named)

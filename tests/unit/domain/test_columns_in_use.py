@@ -31,6 +31,17 @@ def use_case(**changes: Any) -> UseCase:
             {"features": ["amount", {"name": "f", "expression": "CASE WHEN KIND = 'city' THEN 1 END"}]},
             {"Kind"},
         ),
+        (
+            {
+                "features": [
+                    "amount",
+                    {"name": "n", "as_of": {"entity": ["city", "Kind"], "aggregate": "last", "of": "note"}},
+                ]
+            },
+            {"city", "Kind", "note"},
+        ),
+        ({"features": ["amount", {"name": "old", "age": "note"}]}, {"note"}),
+        ({"online": {"entity": ["city", "note"]}}, {"city", "note"}),
         ({"expectations": {"not_null": ["note"]}}, {"note"}),
         ({"expectations": {"ranges": {"city": {"min": 0}}}}, {"city"}),
         ({"gate": {"slices": [{"column": "city"}]}}, {"city"}),

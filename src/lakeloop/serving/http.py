@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lakeloop.serving.time_limit import within
+from lakeloop.serving.first_step import Begun
 
 MAX_BODY_BYTES = 16 * 2**20
 BODY_SECONDS = 20.0
@@ -31,38 +32,37 @@ async def read_body(receive: Any, limit: int = MAX_BODY_BYTES, seconds: float = 
         Refused: 413 over the limit, 408 when it does not arrive in time, 400 when the caller went away.
     """
     try:
-        return await within(seconds, _body(receive, limit))
+        first: Begun[dict[str, Any]] = Begun(receive())
+        if first.done and not first.value.get("more_body"):
+            return _body([], first.value, limit)
+        async with asyncio.timeout(seconds):
+            return await _rest(receive, first.value if first.done else await first, limit)
     except TimeoutError:
         raise Refused(
             408, f"the body did not arrive within {seconds:g} s", [(b"connection", b"close")]
         ) from None
 
 
-async def _body(receive: Any, limit: int) -> bytes:
-    message = await receive()
-    begun: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        return await _rest(receive, begun, limit)
-    if message["type"] == "http.disconnect":
-        raise Refused(400, "the caller went away")
-    if len(begun) > limit:
-        raise _too_large(limit)
-    return begun
-
-
-async def _rest(receive: Any, begun: bytes, limit: int) -> bytes:
-    parts, size, more = [begun], len(begun), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "the caller went away")
-        part = message.get("body", b"")
-        size += len(part)
+async def _rest(receive: Any, message: dict[str, Any], limit: int) -> bytes:
+    parts, size = list[bytes](), 0
+    while message.get("more_body"):
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
         if size > limit:
             raise _too_large(limit)
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
+        message = await receive()
+    return _body(parts, message, limit)
+
+
+def _body(parts: list[bytes], last: dict[str, Any], limit: int) -> bytes:
+    if last["type"] == "http.disconnect":
+        raise Refused(400, "the caller went away")
+    body: bytes = last.get("body", b"")
+    if parts:
+        body = b"".join([*parts, body])
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
 
 
 def _too_large(limit: int) -> Refused:

@@ -51,6 +51,17 @@ def entity_id(values: Sequence[Any]) -> str | None:
     return json.dumps([str(value) for value in values], separators=(",", ":"), ensure_ascii=False)
 
 
+def same_entity_id(text: str) -> str:
+    """The id as `entity_id` writes it, of a caller's JSON list however that was written; anything else as it is."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(values, list) or len(values) < 2:  # noqa: PLR2004 - of one column the id is the text itself
+        return text
+    return entity_id(values) or text
+
+
 def check_entity_id(text: Any) -> str:
     """An id as a caller sent it.
 

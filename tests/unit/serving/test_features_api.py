@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -106,6 +107,31 @@ def test_many_ids_come_back_in_their_order_and_unknown_ones_as_null(store: Sqlit
     ):
         assert call(app, "POST", "/features", json=wrong).status_code == 422
     assert call(app, "POST", "/features", content=b'{"ids": ["' + b"x" * 2**20 + b'"]}').status_code == 422
+
+
+@pytest.mark.parametrize(
+    "told", ['["4711","ñ"]', '["4711", "ñ"]', '[4711, "\\u00f1"]', ' [ 4711,\t"ñ" ]'.replace("\t", " ")]
+)
+def test_an_entity_of_several_columns_is_a_json_list_however_it_is_written(
+    store: SqliteOnlineStore, told: str
+) -> None:
+    version = OnlineVersion(
+        use_case="visits",
+        feature_hash=HASH,
+        feature_table="a.b",
+        feature_snapshot_id="1",
+        source_snapshot_id="2",
+        computed_at=AT,
+        entity=("patient", "clinic"),
+        features=("n",),
+    )
+    store.publish(version, [('["4711","ñ"]', EntityFeatures(event_time=AT, features={"n": 1.0}))])
+    app = build_app("visits", store)
+    assert call(app, "GET", f"/features/{quote(told, safe='')}").json()["features"] == {"n": 1.0}
+    found = call(
+        app, "POST", "/features", json={"ids": [told, "4711", '["4711"]', '["4711","o"]', "[", "{}"]}
+    )
+    assert [e and e["id"] for e in found.json()["entities"]] == [told, None, None, None, None, None]
 
 
 def test_nothing_published_is_not_ready_and_a_token_is_asked_for(

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lakeloop.adapters.duckdb.feature_rows import past_values
-from lakeloop.adapters.in_process.entities import among
+from lakeloop.adapters.in_process.entities import among, named
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.past_columns import PastColumns
 
@@ -61,5 +61,5 @@ class InProcessPast:
         if len(first) != 1:
             return history
         name = first.pop()
-        asked = rows.column(name).unique().cast(history.schema.field(name).type)
-        return history.filter(among(history.column(name), asked.drop_null()))
+        asked = named(rows.column(name).unique().cast(history.schema.field(name).type))
+        return history.filter(among(named(history.column(name)), asked.drop_null()))

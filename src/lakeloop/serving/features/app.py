@@ -9,6 +9,7 @@ from lakeloop.ports.online_store import OnlineStore
 from lakeloop.serving.api import TEXT, Answer, Api, Call, Guards, Route, in_thread, json_answer
 from lakeloop.serving.features.openapi import openapi
 from lakeloop.serving.http import Refused
+from lakeloop.serving.looked_up import looked_up
 from lakeloop.serving.metrics import ServerMetrics
 from lakeloop.serving.rows import counted, parse_json
 
@@ -46,7 +47,7 @@ class Features:
         return json_answer({"status": "ready", "as_of": _as_of(version)})
 
     async def _get(self, ids: list[str]) -> tuple[OnlineVersion, list[EntityFeatures | None]]:
-        found = await in_thread(self._store.get, self._use_case, ids)
+        found = await in_thread(looked_up, self._store, self._use_case, ids)
         if found is None:
             raise Refused(503, "no features are published yet")
         version, features = found

@@ -8,6 +8,7 @@ from lakeloop.domain.encoding import encode
 from lakeloop.domain.online import check_entity_id
 from lakeloop.ports.online_store import OnlineStore
 from lakeloop.serving.http import Refused
+from lakeloop.serving.looked_up import looked_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ class FeatureLookup:
         """
         entities = [check_entity_id(i) for i in ids]
         identity = self._model.identity
-        answered = self._store.get(identity.model_name, entities, identity.feature_hash)
+        answered = looked_up(self._store, identity.model_name, entities, identity.feature_hash)
         if answered is None:
             raise self._nothing_of_mine()
         version, found = answered

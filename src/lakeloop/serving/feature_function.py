@@ -30,10 +30,7 @@ class FeatureFunction:
     @cached_property
     def compiled(self) -> RowFunction | None:
         """Rows -> matrix as one Python function; None where `not_compiled` says why DuckDB does it all."""
-        try:
-            return RowFunction(self.encoding)
-        except NotCompilable:
-            return None
+        return self._compiling[0]
 
     @cached_property
     def by_column(self) -> ColumnFunction | None:
@@ -46,11 +43,14 @@ class FeatureFunction:
     @property
     def not_compiled(self) -> str:
         """Why there is no compiled form; empty where there is."""
+        return self._compiling[1]
+
+    @cached_property
+    def _compiling(self) -> tuple[RowFunction | None, str]:
         try:
-            RowFunction(self.encoding)
+            return RowFunction(self.encoding), ""
         except NotCompilable as reason:
-            return str(reason)
-        return ""
+            return None, str(reason)
 
     def matrix(self, rows: Sequence[Any], *, listed: bool = False) -> np.ndarray[Any, Any]:
         """What the booster sees [rows, features] of rows as JSON gives them.

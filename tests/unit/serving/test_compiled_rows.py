@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from lakeloop.domain.encoding import encode, source_columns
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
+from lakeloop.serving import feature_function
 from lakeloop.serving.compiled.column_function import ColumnFunction
 from lakeloop.serving.compiled.row_function import RowFunction
 from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.expressions import raw_to_features
+from lakeloop.serving.feature_function import FeatureFunction
 from lakeloop.serving.rows import to_arrow, typed_rows
 from lakeloop.use_case_files import load_use_case
 
@@ -278,3 +280,19 @@ def test_what_is_not_arithmetic_of_doubles_goes_row_by_row(expression: str) -> N
 def test_a_model_with_a_text_goes_row_by_row() -> None:
     with pytest.raises(NotCompilable):
         ColumnFunction(encoding_of("a + b"))
+
+
+@pytest.mark.parametrize("expression", ["amount / 2", "strftime(NOW(), '%Y')"])
+def test_a_model_is_compiled_once(monkeypatch: pytest.MonkeyPatch, expression: str) -> None:
+    made: list[FeatureEncoding] = []
+
+    def counted(encoding: FeatureEncoding) -> RowFunction:
+        made.append(encoding)
+        return RowFunction(encoding)
+
+    monkeypatch.setattr(feature_function, "RowFunction", counted)
+    feature = EncodedFeature(name="f", type="numeric", expression=expression)
+    encoding = FeatureEncoding(features=(feature,), source_columns={"amount": "double"})
+    function = FeatureFunction(encoding, None)  # type: ignore[arg-type]
+    assert (function.compiled is None) == bool(function.not_compiled) == ("NOW" in expression)
+    assert len(made) == 1

@@ -1,6 +1,12 @@
 """The command `lakeloop`; docs/cli.md says what its exit codes mean."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from lakeloop.domain.errors import LakeloopError
 
 
 def main() -> None:
@@ -30,8 +36,19 @@ def _run() -> None:
         provide_mounted_variables()
         app()
     except LakeloopError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(error.exit_code) from error
+        _leave(error)
+    except OSError as error:
+        from lakeloop.cli.failing import unusable_place
+
+        named = unusable_place(error)
+        if named is None:
+            raise
+        _leave(named)
+
+
+def _leave(error: LakeloopError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(error.exit_code) from error
 
 
 __all__ = ["main"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from lakeloop.runners.process import RunResult
 
 INTERRUPTED = 130
+_OF_PLACES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR}
 
 
 def json_wanted(words: Sequence[str]) -> bool:
@@ -21,6 +23,19 @@ def json_wanted(words: Sequence[str]) -> bool:
 def error_document(problem: str, *, where: str = "", fix: str = "", exit_code: int) -> dict[str, Any]:
     """One failure: `{"error": {"problem", "where", "fix", "exit_code"}}`; what is not known is empty text."""
     return {"error": {"problem": problem, "where": where, "fix": fix, "exit_code": exit_code}}
+
+
+def unusable_place(error: OSError) -> LakeloopError | None:
+    """What the file system refuses, as one error that names the file; None for what is no matter of rights or space."""
+    from lakeloop.domain.errors import LakeloopError
+
+    if error.errno not in _OF_PLACES:
+        return None
+    return LakeloopError(
+        f"{error.strerror}",
+        where=str(error.filename or "the file system"),
+        fix="make room or give the rights there; LAKELOOP_HOME says where lakeloop keeps its files",
+    )
 
 
 def failed_run(result: RunResult, exit_code: int, fix: str) -> dict[str, Any]:

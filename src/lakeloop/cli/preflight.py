@@ -16,7 +16,7 @@ def check_once(use_case: UseCase, settings: Settings) -> None:
     """Try the use case's expressions and parameters, unless exactly this one was tried here before.
 
     Raises:
-        UserError: one does not work.
+        UserError: one does not work, or the home cannot be written to.
     """
     from lakeloop import __version__
 
@@ -26,8 +26,15 @@ def check_once(use_case: UseCase, settings: Settings) -> None:
     from lakeloop.preflight import check_use_case
 
     check_use_case(use_case)
-    seen.parent.mkdir(parents=True, exist_ok=True)
-    seen.touch()
+    try:
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        seen.touch()
+    except OSError as error:
+        raise UserError(
+            f"nothing can be written there: {error.strerror}",
+            where=f"LAKELOOP_HOME {settings.root}",
+            fix="name a folder that you may write to, or make room",
+        ) from error
 
 
 def check_batch(use_case: UseCase, settings: Settings) -> None:

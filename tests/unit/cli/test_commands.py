@@ -226,3 +226,15 @@ def test_init_writes_one_file_that_validates_and_keeps_what_is_there(
 
 def test_the_version_is_told(lakeloop: Command) -> None:
     assert lakeloop("--version") == (0, f"lakeloop {__version__}\n", "")
+
+
+@pytest.mark.parametrize(("words", "exit_code"), [(("run", "card_fraud"), 2), (("serve", "card_fraud"), 1)])
+def test_a_home_that_cannot_be_written_to_is_one_error(
+    lakeloop: Command, words: tuple[str, ...], exit_code: int
+) -> None:
+    lakeloop.home.write_text("a file", encoding="utf-8")
+    code, out, err = lakeloop(*words, "--json")
+    assert code == exit_code
+    assert str(lakeloop.home) in json.loads(out)["error"]["where"]
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1

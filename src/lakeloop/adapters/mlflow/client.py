@@ -39,21 +39,27 @@ def open_client(settings: Settings) -> MlflowClient:
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.registry_uri)
-    if settings.registry_uri.startswith("sqlite:///"):
-        database = Path(settings.registry_uri.removeprefix("sqlite:///"))
-        if not database.exists():
-            database.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(database.with_suffix(".lock")):
-            _create_tables(client, settings)
-    return client
+    for uri in {settings.tracking_uri, settings.registry_uri}:
+        if uri.startswith("sqlite:///"):
+            _provide(Path(uri.removeprefix("sqlite:///")), settings.artifact_uri)
+    return MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.registry_uri)
 
 
-def _create_tables(client: MlflowClient, settings: Settings) -> None:
-    if settings.tracking_uri == settings.registry_uri:
-        client.get_experiment_by_name("Default")
-    else:
-        client.search_registered_models(max_results=1)
+def _provide(database: Path, artifact_uri: str) -> None:
+    """Make the store with all its tables, whole or not at all: what dies in a migration leaves what no MLflow opens."""
+    if database.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(database.with_suffix(".lock")):
+        if database.exists():
+            return
+        new = database.with_name(f".{database.name}.new")
+        for leftover in (new, new.with_name(f"{new.name}-journal")):
+            leftover.unlink(missing_ok=True)
+        SqlAlchemyStore(f"sqlite:///{new}", artifact_uri).engine.dispose()
+        new.replace(database)
 
 
 def enter_experiment(client: MlflowClient, settings: Settings, use_case: str) -> None:

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from lakeloop.runners.process import RunResult
 
 INTERRUPTED = 130
-_OF_PLACES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR}
+_OF_PLACES = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+}
 
 
 def json_wanted(words: Sequence[str]) -> bool:

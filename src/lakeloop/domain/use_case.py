@@ -301,9 +301,18 @@ class UseCase(Frozen):
             for c in formats
             if declared.get(c, "date") not in {"date", "timestamp"}
         ]
+        unordered = [
+            f"expectations.ranges: column {c!r} is declared as {declared[c]}, which has no range"
+            for c in self.expectations.ranges
+            if declared.get(c) in {"string", "date", "timestamp"}
+        ]
+        if declared.get(self.label.column) in {"date", "timestamp"}:
+            unordered.append(
+                f"label.column: {self.label.column!r} is a {declared[self.label.column]}, no label"
+            )
         alike = " and ".join(map(repr, alike_but_for_case(declared)))
         same = [f"table.columns: {alike} differ by case only, which SQL does not see"] if alike else []
-        return missing + timeless + made + same
+        return missing + timeless + made + unordered + same
 
     def _leaks(self) -> list[str]:
         """A feature never sees its own row's label, and of earlier rows only those whose label is said to be known."""

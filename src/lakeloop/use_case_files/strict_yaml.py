@@ -1,4 +1,4 @@
-"""YAML, read strictly: no duplicate keys, no tags, YAML 1.2's numbers, and the line of every key."""
+"""YAML, read strictly: no duplicate keys, no tags, YAML 1.2's numbers and booleans, and the line of every key."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from lakeloop.domain.errors import UserError
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's floats (1e-3 is a number) and without its dates."""
+    """SafeLoader with YAML 1.2's floats (1e-3 is a number) and booleans (yes and no are texts), without its dates."""
 
 
+_READ_OTHERWISE = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool"}
 _StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _READ_OTHERWISE]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )

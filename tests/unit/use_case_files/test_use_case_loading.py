@@ -87,7 +87,14 @@ def test_canonical_json_is_what_a_step_reads_back(tmp_path: Path) -> None:
             "6: table.columns: 'amount' and 'AMOUNT' differ by case",
         ),
         ("features: [amount, {name: Amount, column: amount}]", "features: [amount]", "differ by case only"),
-        ("column: no", "column: late", "8: label.column: YAML reads this as false -> put it in quotes"),
+        ("column: false", "column: late", "8: label.column: YAML reads this as false -> put it in quotes"),
+        ("{eta: 1e-3}, rounds: yes", "{eta: 1e-3}", "10: train.rounds: should be a valid integer"),
+        ("label: {column: at}", "label: {column: late}", "8: label.column: 'at' is a timestamp, no label"),
+        (
+            "features: [amount]\nexpectations: {ranges: {at: {min: 1}}}",
+            "features: [amount]",
+            "10: expectations.ranges: column 'at' is declared as timestamp, which has no range",
+        ),
     ],
 )
 def test_a_problem_is_named_with_line_place_and_nearest(
@@ -134,3 +141,14 @@ def test_a_name_is_looked_up_in_the_folder(tmp_path: Path, monkeypatch: pytest.M
         find_use_case("other")
     with pytest.raises(UserError, match="there is no such file"):
         find_use_case("nowhere/other.yaml")
+
+
+def test_yes_and_no_are_texts_as_in_yaml_1_2(tmp_path: Path) -> None:
+    """As column names, and as values of the label: before, `positive: yes` was true, which no text is."""
+    text = GOOD.replace("late: int", "no: double, late: string").replace("[amount]", "[amount, no]")
+    use_case = load_use_case(
+        written(tmp_path, text.replace("{column: late}", "{column: late, positive: yes}"))
+    )
+    assert use_case.label.positive == "yes"
+    assert use_case.table.columns["no"] == "double"
+    assert [f.column for f in use_case.features] == ["amount", "no"]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from lakeloop.domain.past import Columns, Seen, computed
+from lakeloop.domain.past import computed
 from lakeloop.domain.past_columns import BOTH, LOOKS, ROLE, SEEN, PastColumns
+from lakeloop.domain.past_frames import Columns, Seen
 from lakeloop.domain.past_order import Positions, Ties, changes, joined, ordered
 from lakeloop.domain.past_pieces import Pieces, distributed
 
@@ -42,7 +43,7 @@ def past_of(looking: pa.Table, columns: PastColumns, seen: pa.Table | None = Non
 def with_past_at_once(
     batches: Iterator[pa.RecordBatch], columns: PastColumns, keep: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    """`past.with_past` of rows in any order, all in memory: those that look back, in their order."""
+    """`past_stream.with_past` of rows in any order, all in memory: those that look back, in their order."""
     held = list(batches)
     if not held:
         return

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeloop.domain.dialects import MICROSECONDS_A_DAY
-from lakeloop.domain.past_columns import PastColumns
+from lakeloop.domain.past_columns import AT, PastColumns
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -138,6 +138,15 @@ def _ascends(column: pa.ChunkedArray) -> bool:
 def joined(column: pa.ChunkedArray) -> pa.Array:
     """A column's values in one piece."""
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def placed_rows(rows: pa.RecordBatch | pa.Table, entity: list[str]) -> Mask:
+    """Rows that have a place: a known time and a known entity."""
+    placed = np.ones(rows.num_rows, bool)
+    for name in (*entity, AT):
+        if rows.column(name).null_count:
+            placed &= np.asarray(pc.is_valid(rows.column(name)))
+    return placed
 
 
 def _is_plain_integer(column: pa.ChunkedArray) -> bool:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from lakeloop.domain.past import placed_rows
 from lakeloop.domain.past_columns import AT, PastColumns
 from lakeloop.domain.past_folds import Floats
-from lakeloop.domain.past_order import Positions, entity_codes
+from lakeloop.domain.past_order import Positions, entity_codes, placed_rows
 
 PIECE_ROWS = 65_536
 """Rows of a piece, about."""

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 
 from lakeloop.domain.dialects import DUCKDB, MICROSECONDS_A_DAY
 from lakeloop.domain.feature_table import feature_table
-from lakeloop.domain.past import PastStream
 from lakeloop.domain.past_columns import AT, BOTH, LOOKS, ROLE, SEEN, PastColumns
 from lakeloop.domain.past_in_memory import past_of
 from lakeloop.domain.past_order import Positions, Ties, entity_codes, ordered
 from lakeloop.domain.past_pieces import BLOCK_ROWS, PIECE_ROWS
+from lakeloop.domain.past_stream import PastStream
 from lakeloop.domain.use_case import UseCase
 
 Row = dict[str, Any]

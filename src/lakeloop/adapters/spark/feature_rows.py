@@ -214,8 +214,8 @@ def _stream(past: PastColumns, named: dict[str, str], keep: list[str], *, few: b
     """What an executor does with a partition: few rows at once; many, which come in order, batch by batch."""
 
     def look_back(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from lakeloop.domain.past import with_past
         from lakeloop.domain.past_in_memory import with_past_at_once
+        from lakeloop.domain.past_stream import with_past
 
         whole = (_with_hidden(batch, named) for batch in batches)
         return (with_past_at_once if few else with_past)(whole, past, keep)

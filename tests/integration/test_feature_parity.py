@@ -13,8 +13,9 @@ from lakeloop.domain.encoding import encode, fit_encoding, source_columns
 from lakeloop.domain.feature_table import feature_table
 from lakeloop.domain.features import FeatureSpec
 from lakeloop.domain.use_case import UseCase
+from lakeloop.serving.column_types import to_arrow
 from lakeloop.serving.expressions import raw_to_features
-from lakeloop.serving.rows import parse_request, to_arrow
+from lakeloop.serving.rows import parse_request
 from lakeloop.use_case_files import known_use_cases, load_use_case
 from tests.integration.conftest import SparkLake
 

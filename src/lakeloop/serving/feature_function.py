@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from lakeloop.domain.encoding import encode
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.rollout import Identity
+from lakeloop.serving.column_types import to_arrow
 from lakeloop.serving.compiled.column_function import ROWS_BY_COLUMN, ColumnFunction
 from lakeloop.serving.compiled.row_function import RowFunction
 from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.expressions import raw_to_features
-from lakeloop.serving.rows import named_rows, to_arrow, typed_rows
+from lakeloop.serving.rows import named_rows, typed_rows
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,10 +15,10 @@ from lakeloop.domain.errors import LakeloopError
 from lakeloop.domain.features import FeatureEncoding
 from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE, IDENTITY_FILE, MODEL_FILES, model_digest
 from lakeloop.domain.rollout import Identity
+from lakeloop.serving.column_types import known_type
 from lakeloop.serving.dense_predict import Predict, checked
 from lakeloop.serving.expressions import raw_to_features
 from lakeloop.serving.feature_function import FeatureFunction
-from lakeloop.serving.rows import known_type
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import orjson
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from lakeloop.serving.column_types import PARSERS, base_type, value_schema
 
 MAX_ROWS = 10_000
-_INT_BOUNDS = {"int": 2**31, "long": 2**63}
 
 
 class InvalidRequest(Exception):  # noqa: N818 - a caller's mistake, answered with 422
@@ -124,14 +120,9 @@ def _value(index: int, name: str, type_: str, value: Any) -> Any:
     if value is None:
         return None
     try:
-        return _PARSERS[base_type(type_)](value)
+        return PARSERS[base_type(type_)](value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidRequest(f"row {index}, column {name!r}: expected {type_}, got {_kind(value)}") from error
-
-
-def base_type(type_: str) -> str:
-    """`decimal(9, 2)` -> decimal, and so on; Iceberg's and the use case's names."""
-    return type_.split("(", maxsplit=1)[0].strip().lower()
 
 
 def _kind(value: Any) -> str:
@@ -140,76 +131,11 @@ def _kind(value: Any) -> str:
     return name if isinstance(value, dict | list) or value is None else f"{name} {json.dumps(value)[:80]}"
 
 
-def _integer(bits: str) -> Callable[[Any], int]:
-    bound = _INT_BOUNDS[bits]
-
-    def parse(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise TypeError
-        if not -bound <= value < bound:
-            raise ValueError
-        return int(value)
-
-    return parse
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def _exactly(kind: type) -> Callable[[Any], Any]:
-    def parse(value: Any) -> Any:
-        if not isinstance(value, kind):
-            raise TypeError
-        return value
-
-    return parse
-
-
-def parse_date(value: Any) -> date:
-    """A day in ISO 8601, or a day."""
-    return value if type(value) is date else date.fromisoformat(value)
-
-
-def parse_timestamp(value: Any) -> datetime:
-    """An instant in ISO 8601, or a datetime; without a zone, as in the table: UTC."""
-    parsed = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
-
-
-_PARSERS: dict[str, Callable[[Any], Any]] = {
-    "string": _exactly(str),
-    "uuid": _exactly(str),
-    "boolean": _exactly(bool),
-    "int": _integer("int"),
-    "long": _integer("long"),
-    "float": _number,
-    "double": _number,
-    "decimal": _number,
-    "date": parse_date,
-    "timestamp": parse_timestamp,
-    "timestamptz": parse_timestamp,
-}
-
-
-def known_type(type_: str) -> bool:
-    """Whether a column of this type can be sent as JSON."""
-    return base_type(type_) in _PARSERS
-
-
 def json_schema(columns: Mapping[str, str]) -> dict[str, Any]:
     """JSON schema of a request body, for the server's own documentation."""
     row = {
         "type": "object",
-        "properties": {
-            name: {"type": [_JSON_TYPES.get(base_type(t), "string"), "null"], **_LIMITS.get(base_type(t), {})}
-            for name, t in columns.items()
-        },
+        "properties": {name: value_schema(t) for name, t in columns.items()},
         "required": list(columns),
         "additionalProperties": False,
     }
@@ -220,41 +146,3 @@ def json_schema(columns: Mapping[str, str]) -> dict[str, Any]:
         "required": ["rows"],
         "additionalProperties": False,
     }
-
-
-_LIMITS: dict[str, dict[str, Any]] = {
-    "int": {"minimum": -(2**31), "maximum": 2**31 - 1},
-    "long": {"minimum": -(2**63), "maximum": 2**63 - 1},
-    "date": {"format": "date"},
-    "timestamp": {"format": "date-time"},
-    "timestamptz": {"format": "date-time"},
-}
-_JSON_TYPES = {
-    "boolean": "boolean",
-    "int": "integer",
-    "long": "integer",
-    "float": "number",
-    "double": "number",
-    "decimal": "number",
-}
-
-
-def to_arrow(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pa.Table:
-    """Rows as Arrow columns [rows], typed as in the source table (a decimal as double)."""
-    import pyarrow as pa
-
-    types = {
-        "string": pa.string(),
-        "uuid": pa.string(),
-        "boolean": pa.bool_(),
-        "int": pa.int32(),
-        "long": pa.int64(),
-        "float": pa.float32(),
-        "double": pa.float64(),
-        "decimal": pa.float64(),
-        "date": pa.date32(),
-        "timestamp": pa.timestamp("us"),
-        "timestamptz": pa.timestamp("us", "UTC"),
-    }
-    arrays = [pa.array([row[name] for row in rows], types[base_type(t)]) for name, t in columns.items()]
-    return pa.table(arrays, names=list(columns))

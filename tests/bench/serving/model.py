@@ -14,8 +14,8 @@ from lakeloop.domain.features import EncodedFeature, FeatureEncoding
 from lakeloop.domain.model_files import BOOSTER_FILE, ENCODING_FILE, IDENTITY_FILE, MODEL_FILES, model_digest
 from lakeloop.domain.rollout import Identity
 from lakeloop.runtime import light_xgboost  # noqa: F401 - before xgboost
+from lakeloop.serving.column_types import to_arrow
 from lakeloop.serving.expressions import raw_to_features
-from lakeloop.serving.rows import to_arrow
 from lakeloop.use_case_files import load_use_case
 
 USE_CASE = "card_fraud"

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from lakeloop.domain.encoding import encode, source_columns
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
 from lakeloop.serving import feature_function
+from lakeloop.serving.column_types import to_arrow
 from lakeloop.serving.compiled.column_function import ColumnFunction
 from lakeloop.serving.compiled.row_function import RowFunction
 from lakeloop.serving.compiled.sql_tree import NotCompilable
 from lakeloop.serving.expressions import raw_to_features
 from lakeloop.serving.feature_function import FeatureFunction
-from lakeloop.serving.rows import to_arrow, typed_rows
+from lakeloop.serving.rows import typed_rows
 from lakeloop.use_case_files import load_use_case
 
 COLUMNS = {

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakeloop.serving.rows import InvalidRequest, json_schema, parse_request, to_arrow, typed_rows
+from lakeloop.serving.column_types import to_arrow
+from lakeloop.serving.rows import InvalidRequest, json_schema, parse_request, typed_rows
 
 COLUMNS = {
     "amount": "double",

@@ -15,10 +15,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
+from lakeloop.serving.column_types import base_type
 from lakeloop.serving.compiled.sql_to_python import Compiler as RowCompiler
 from lakeloop.serving.compiled.sql_tree import Node, NotCompilable, parse
 from lakeloop.serving.compiled.statements import LARGEST_DOUBLE, LARGEST_INT, Undecided
-from lakeloop.serving.rows import base_type
 
 if TYPE_CHECKING:
     import numpy as np

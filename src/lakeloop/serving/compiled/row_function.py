@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakeloop.domain.features import EncodedFeature, FeatureEncoding
+from lakeloop.serving.column_types import parse_date, parse_timestamp
 from lakeloop.serving.compiled.sql_to_python import Compiler
 from lakeloop.serving.compiled.sql_tree import NotCompilable, parse
 from lakeloop.serving.compiled.statements import LARGEST_DOUBLE, NAMES, Kind, Undecided, Value
-from lakeloop.serving.rows import parse_date, parse_timestamp
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakeloop.domain.rollout import Identity
+from lakeloop.serving.column_types import base_type
 from lakeloop.serving.http import Refused
 from lakeloop.serving.predictor.batching import Scored
 from lakeloop.serving.predictor.binary_tensors import DATATYPES
-from lakeloop.serving.rows import InvalidRequest, base_type, check_count, counted
+from lakeloop.serving.rows import InvalidRequest, check_count, counted
 
 _V2_TYPES = {
     "string": "BYTES",

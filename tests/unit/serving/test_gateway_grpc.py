@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from lakeloop.adapters.local.process import wait_until
@@ -154,6 +155,24 @@ def test_no_call_fails_while_a_predictor_of_two_ends_and_comes_back(place: Place
             for thread in threads:
                 thread.join(20)
     assert failed == []
+
+
+class _Ending(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """What grpcio's server says to a call that comes in while it ends."""
+
+    def service(self, _: Any) -> Any:
+        async def cancelled(__: bytes, context: Any) -> None:
+            await context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
+
+        return grpc.unary_unary_rpc_method_handler(cancelled)
+
+
+def test_a_call_that_an_ending_predictor_cancelled_is_answered_by_the_other(place: Place) -> None:
+    place.route(1, v1=99, v2=1)
+    ending = methods_serving(place.gateway, _Ending(), Limits(), (HOSTS["1"], place.port))
+    with place.serving("2"), ending:
+        for _ in range(5):
+            assert scores(place.stub.infer(inference(ROWS))) == place.offline("2")
 
 
 def test_grpc_calls_are_in_the_gateway_s_counts(place: Place) -> None:

@@ -104,6 +104,7 @@ def answered_by_server(error: aio.AioRpcError) -> bool:
     return any(key == STATUS_KEY for key, _ in error.trailing_metadata() or ()) or error.code() not in {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,  # by a server that ended as the call came in
     }
 
 

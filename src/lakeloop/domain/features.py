@@ -107,7 +107,9 @@ class FeatureSpec(_Sourced):
 
     name: FeatureName
     type: FeatureType | None = Field(
-        default=None, description="Default: from the column's type; all other kinds are numeric."
+        default=None,
+        description="Default: from the column's type; all other kinds are numeric. Numbers with a point and instants "
+        "have no categories.",
     )
 
     @classmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lakeloop.domain.boosting import boosting_parameters
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_table import feature_table
@@ -9,6 +11,9 @@ from lakeloop.domain.features import EncodedFeature
 from lakeloop.domain.synthetic import SyntheticSource
 from lakeloop.domain.use_case import Train, UseCase
 from lakeloop.preflight.expressions import check_meaning
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ARROW_TYPES = {
     "string": "string",
@@ -20,6 +25,7 @@ _ARROW_TYPES = {
     "date": "date32",
 }
 _ROWS = 8
+_NO_NUMBERS = ("VARCHAR", "DATE", "TIME", "INTERVAL", "BLOB")
 
 
 def check_use_case(use_case: UseCase) -> None:
@@ -57,6 +63,26 @@ def _check_features(use_case: UseCase) -> None:
         if feature.expression:
             kind = feature.type or "numeric"
             evaluate(empty, (EncodedFeature(name=feature.name, type=kind, expression=feature.expression),))
+            if kind == "numeric":
+                _check_number(feature.name, feature.expression, empty)
+
+
+def _check_number(name: str, expression: str, rows: pa.Table) -> None:
+    """Text and moments would be null in every row, and the model trained without the feature."""
+    from lakeloop.adapters.duckdb.as_in_spark import spark_like_database
+
+    connection = spark_like_database()
+    try:
+        connection.register("raw", rows)
+        found = str(connection.sql(f"SELECT ({expression}) FROM raw").types[0])  # noqa: S608 - evaluated before
+    finally:
+        connection.close()
+    if found.startswith(_NO_NUMBERS):
+        raise UserError(
+            f"its expression gives {found}, no number",
+            where=f"feature {name}",
+            fix="declare type: categorical, or make a number of it, e.g. by CAST(... AS DOUBLE)",
+        )
 
 
 def _check_parameters(train: Train) -> None:

@@ -46,6 +46,11 @@ def test_committed_use_cases_pass(name: str) -> None:
         ({"features": [{"name": "since", "expression": "year(age(event_time))"}]}, "when it is computed"),
         ({"features": [{"name": "dice", "expression": "age + random()"}]}, "random()"),
         ({"features": ["event_time"]}, "no number"),
+        ({"features": [{"name": "x", "expression": "event_time"}]}, "no number"),
+        (
+            {"features": [{"name": "x", "expression": "CASE WHEN age > 3 THEN 'old' ELSE 'new' END"}]},
+            "no number",
+        ),
         ({"train__params": {"max_dept": 3}}, "max_dept"),
         ({"train__params": {"max_depth": -1}}, "train.params"),
         ({"train__params": {"learning_rate": "fast"}}, "train.params"),

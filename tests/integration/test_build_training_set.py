@@ -115,7 +115,9 @@ def test_windows_reach_back_through_the_chain(landing: Landing) -> None:
     assert landing.feature_ids(anew) == list(range(30))
     assert len(anew.range_ids) == 2, "a new definition: everything before the increment is one range"
     assert anew.feature_table == full.feature_table
-    landing.changes["features"] = [{"name": "amount", "column": "amount", "type": "categorical"}]
+    landing.changes["features"] = [
+        {"name": "amount", "expression": "CAST(floor(amount) AS BIGINT)", "type": "categorical"}
+    ]
     other_type = landing.build(plan)
     assert other_type.feature_table != full.feature_table
     assert landing.feature_ids(other_type) == list(range(30))

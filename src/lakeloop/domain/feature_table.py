@@ -343,7 +343,7 @@ def _feature_type(feature: FeatureSpec, source: Mapping[str, str], label: str) -
         raise UserError(
             f"{feature.name!r}: a column of type {kind} has no categories: engines write its values differently",
             where="features",
-            fix="declare an expression that makes text or a whole number of it, such as CAST(x AS BIGINT)",
+            fix="declare an expression that makes text or a whole number of it, such as CAST(floor(x) AS BIGINT)",
         )
     return resolved
 

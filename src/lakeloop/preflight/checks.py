@@ -41,7 +41,7 @@ def check_use_case(use_case: UseCase) -> None:
         check_expressions(use_case)
     for feature in use_case.features:
         if feature.expression:
-            check_meaning(feature.name, feature.expression, tuple(use_case.table.columns))
+            check_meaning(feature.name, feature.expression, use_case.table.columns)
     if use_case.table.columns:
         _check_features(use_case)
         feature_table(use_case, use_case.table.columns)

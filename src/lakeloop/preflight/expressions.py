@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,20 +11,23 @@ from lakeloop.domain.errors import UserError
 from lakeloop.serving.compiled.sql_tree import NotCompilable, parse
 
 _FIX_OF_TIME = "count from the row's own event time: age or years_since, or a column"
+_FRACTIONS = ("float", "double", "decimal")
+_MAKES_FRACTIONS = {"/", "ln", "log", "log2", "log10", "exp", "sqrt", "pow", "power"}
+_KEEPS_FRACTIONS = {"+", "-", "*", "%", "abs", "least", "greatest"}
 _TIME_WORDS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 
 
-def check_meaning(name: str, expression: str, columns: Sequence[str]) -> None:
+def check_meaning(name: str, expression: str, columns: Mapping[str, str]) -> None:
     """Refuse what a model must not be trained on; what is no SQL at all is left to whoever evaluates it.
 
     Args:
         name: of the feature.
         expression: scalar SQL.
-        columns: of the table; empty where they are not declared.
+        columns: of the table -> their types; empty where they are not declared.
 
     Raises:
-        UserError: it stands for several columns, names one that is not there, or depends on when it is computed: the
-            training would see another value than the endpoint, and a replay another one than both.
+        UserError: it stands for several columns, names one that is not there, or depends on when, or by which engine,
+            it is computed: the training would see another value than the endpoint, and a replay another than both.
     """
     try:
         tree = parse(expression)
@@ -37,9 +40,11 @@ def check_meaning(name: str, expression: str, columns: Sequence[str]) -> None:
             _check_column(name, node["column_names"], columns)
         if node.get("class") == "FUNCTION":
             _check_function(name, str(node["function_name"]).lower(), len(node.get("arguments", [])))
+        if node.get("class") == "CAST":
+            _check_cast(name, node, {c.lower(): kind for c, kind in columns.items()})
 
 
-def _check_column(feature: str, names: Sequence[str], columns: Sequence[str]) -> None:
+def _check_column(feature: str, names: Sequence[str], columns: Collection[str]) -> None:
     written, known = ".".join(names), {c.lower(): c for c in columns}
     if written.lower() in known or (not columns and written.lower() not in _TIME_WORDS):
         return
@@ -57,6 +62,31 @@ def _check_function(feature: str, function: str, arguments: int) -> None:
     # age(x) is the time from x until today.
     if function in _unstable_functions() or (function, arguments) == ("age", 1):
         raise _wrong(feature, f"{function}() depends on when it is computed", _FIX_OF_TIME)
+
+
+def _check_cast(feature: str, node: Mapping[str, Any], types: Mapping[str, str]) -> None:
+    """Spark cuts off what stands behind the point, DuckDB rounds: 2.7 would be 2 in training and 3 at the endpoint."""
+    target = str(node["type_expr"]["type_name"])
+    if target.endswith(("INT", "INTEGER")) and _has_fraction(node["child"], types):
+        raise _wrong(
+            feature,
+            f"a number with a point becomes {target}, which one engine rounds and another cuts off",
+            f"say which: CAST(floor(x) AS {target}), or CAST(round(x) AS {target})",
+        )
+
+
+def _has_fraction(node: Mapping[str, Any], types: Mapping[str, str]) -> bool:
+    """Whether the value surely is no whole number's type."""
+    if node.get("class") == "COLUMN_REF":
+        return types.get(".".join(node["column_names"]).lower(), "").startswith(_FRACTIONS)
+    if node.get("class") == "CONSTANT":
+        return bool(node.get("literal", {}).get("kind") == "NUMERIC")
+    if node.get("class") == "CAST":
+        return str(node["type_expr"]["type_name"]).lower().startswith(_FRACTIONS)
+    name = str(node.get("function_name")).lower()
+    arguments = [argument["expression"] for argument in node.get("arguments", [])]
+    keeps = name in _KEEPS_FRACTIONS and any(_has_fraction(a, types) for a in arguments)
+    return keeps or name in _MAKES_FRACTIONS
 
 
 @cache

@@ -42,6 +42,11 @@ def test_committed_use_cases_pass(name: str) -> None:
         ({"features": [{"name": "all", "expression": "COLUMNS(*)"}]}, "several columns"),
         ({"features": [{"name": "whole", "expression": "hash(raw)"}]}, "no column 'raw'"),
         ({"features": [{"name": "now", "expression": "age / year(current_date)"}]}, "when it is computed"),
+        (
+            {"features": [{"name": "bin", "expression": "CAST(longitude / 10 AS INT)"}]},
+            "say which: CAST(floor",
+        ),
+        ({"features": [{"name": "bin", "expression": "abs(longitude)::BIGINT"}]}, "say which: CAST(floor"),
         ({"features": [{"name": "now", "expression": "epoch(NOW()) - age"}]}, "when it is computed"),
         ({"features": [{"name": "since", "expression": "year(age(event_time))"}]}, "when it is computed"),
         ({"features": [{"name": "dice", "expression": "age + random()"}]}, "random()"),
@@ -61,3 +66,11 @@ def test_what_cannot_work_is_named(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError) as caught:
         check_use_case(changed(**changes))
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["CAST(floor(longitude / 10) AS INT)", "CAST(round(longitude) AS BIGINT)", "CAST(age AS BIGINT)"],
+)
+def test_a_whole_number_that_every_engine_makes_alike_passes(expression: str) -> None:
+    check_use_case(changed(features=[{"name": "bin", "expression": expression}]))

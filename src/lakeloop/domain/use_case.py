@@ -12,6 +12,7 @@ from lakeloop.domain.drift_policy import DriftPolicy
 from lakeloop.domain.engines import Engine
 from lakeloop.domain.features import FeatureSpec, alike_but_for_case, named_features
 from lakeloop.domain.model_pods import ModelPods
+from lakeloop.domain.partitions import partition_problem
 from lakeloop.domain.spark_resources import SparkResources
 from lakeloop.domain.synthetic import SyntheticSource
 from lakeloop.domain.time_formats import problem_of
@@ -301,18 +302,18 @@ class UseCase(Frozen):
             for c in formats
             if declared.get(c, "date") not in {"date", "timestamp"}
         ]
-        unordered = [
+        unfit = [
             f"expectations.ranges: column {c!r} is declared as {declared[c]}, which has no range"
             for c in self.expectations.ranges
             if declared.get(c) in {"string", "date", "timestamp"}
         ]
         if declared.get(self.label.column) in {"date", "timestamp"}:
-            unordered.append(
-                f"label.column: {self.label.column!r} is a {declared[self.label.column]}, no label"
-            )
+            unfit.append(f"label.column: {self.label.column!r} is a {declared[self.label.column]}, no label")
+        partitions = (partition_problem(entry, declared) for entry in self.table.partition_by)
+        unfit += [f"table.partition_by: {problem}" for problem in partitions if problem]
         alike = " and ".join(map(repr, alike_but_for_case(declared)))
         same = [f"table.columns: {alike} differ by case only, which SQL does not see"] if alike else []
-        return missing + timeless + made + unordered + same
+        return missing + timeless + made + unfit + same
 
     def _leaks(self) -> list[str]:
         """A feature never sees its own row's label, and of earlier rows only those whose label is said to be known."""

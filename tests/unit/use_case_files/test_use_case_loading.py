@@ -88,6 +88,11 @@ def test_canonical_json_is_what_a_step_reads_back(tmp_path: Path) -> None:
         ),
         ("features: [amount, {name: Amount, column: amount}]", "features: [amount]", "differ by case only"),
         ("column: false", "column: late", "8: label.column: YAML reads this as false -> put it in quotes"),
+        (
+            "  event_time: at\n  partition_by: [days(amount)]",
+            "  event_time: at",
+            "6: table.partition_by: column 'amount'",
+        ),
         ("{eta: 1e-3}, rounds: yes", "{eta: 1e-3}", "10: train.rounds: should be a valid integer"),
         ("label: {column: at}", "label: {column: late}", "8: label.column: 'at' is a timestamp, no label"),
         (

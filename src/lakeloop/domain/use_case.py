@@ -64,6 +64,13 @@ class FilesSource(Frozen):
         "`%d/%m/%Y %H:%M`, or epoch_seconds, epoch_milliseconds.",
     )
 
+    @field_validator("csv_delimiter")
+    @classmethod
+    def _apart(cls, mark: str) -> str:
+        if mark in {'"', "\n", "\r"}:
+            raise ValueError(f"{mark!r} cannot stand between fields: it quotes them, or ends the line")
+        return mark
+
     @field_validator("time_formats")
     @classmethod
     def _readable(cls, formats: dict[str, str]) -> dict[str, str]:

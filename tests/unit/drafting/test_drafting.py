@@ -242,3 +242,8 @@ def test_what_cannot_be_read_is_said_in_one_line(
     with pytest.raises(UserError, match=named) as caught:
         DuckdbInspector().files(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="this is a folder"):
+        DuckdbInspector().files(str(tmp_path))

@@ -93,6 +93,11 @@ def test_canonical_json_is_what_a_step_reads_back(tmp_path: Path) -> None:
             "  event_time: at",
             "6: table.partition_by: column 'amount'",
         ),
+        (
+            "path: x, csv_delimiter: '\"'",
+            'path: "data/*.csv"',
+            "7: source.csv_delimiter: '\"' cannot stand between",
+        ),
         ("{eta: 1e-3}, rounds: yes", "{eta: 1e-3}", "10: train.rounds: should be a valid integer"),
         ("label: {column: at}", "label: {column: late}", "8: label.column: 'at' is a timestamp, no label"),
         (

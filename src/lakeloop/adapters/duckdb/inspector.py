@@ -48,6 +48,8 @@ class DuckdbInspector:
         found = sorted(glob(path, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not found:
             raise UserError(f"no file matches {path}", fix="correct the path")
+        if Path(found[0]).is_dir():
+            raise UserError("this is a folder", where=found[0], fix="name its files, e.g. by FOLDER/*.csv")
         kind = FORMATS.get(Path(found[0]).suffix.lower())
         if kind is None:
             raise UserError("not a CSV, Parquet or JSON file by its name", where=found[0], fix="rename it")

@@ -51,6 +51,7 @@ def test_a_draft_validates_and_finds_what_a_person_would_find(tmp_path: Path) ->
     assert (use_case.label.column, use_case.label.positive) == ("late", "yes")
     assert {f.name: f.type for f in use_case.features} == {"city": "categorical", "fare": None, "tip": None}
     assert "left out: memo (400 different texts)" in text
+    assert use_case.gate.floor == 0.5, "a first model that knows nothing does not go live"
     assert len(text.splitlines()) <= 40
 
 

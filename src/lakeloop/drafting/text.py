@@ -182,7 +182,9 @@ def _gate(facts: TableFacts, choices: Choices) -> list[str]:
     rarer = min(choices.positives, facts.rows - choices.positives) * HOLDOUT
     min_rows, min_positives = min(500, max(20, held_out // 2)), min(10, max(2, int(rarer / 2)))
     evidence = f"min_rows: {min_rows}, min_positives: {min_positives}"
-    return [f"gate: {{metric: roc_auc, floor: 0.5, {evidence}}}  # of {held_out:,} held-out rows; 0.5 is chance"]
+    return [
+        f"gate: {{metric: roc_auc, floor: 0.5, {evidence}}}  # of {held_out:,} held-out rows; 0.5 is chance"
+    ]
 
 
 def _word(text: str) -> str:

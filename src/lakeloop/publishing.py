@@ -89,13 +89,12 @@ def _version(
 def _rows(
     lake: Lake, use_case: UseCase, version: OnlineVersion, range_ids: tuple[str, ...], by: LatestBy
 ) -> tuple[Iterator[pa.RecordBatch], Iterator[pa.RecordBatch] | None]:
-    order = tuple(dict.fromkeys([by.event_time, *by.key]))
-    in_features = set(by.entity) <= {*order, *by.features}
-    wanted = list(dict.fromkeys([*order, *by.features]))
+    in_features = set(by.entity) <= {*by.order, *by.features}
+    wanted = list(dict.fromkeys([*by.order, *by.features]))
     features = lake.read_batches(version.feature_table, version.feature_snapshot_id, wanted, range_ids)
     if in_features:
         return features, None
-    named = list(dict.fromkeys([*order, *by.entity]))
+    named = list(dict.fromkeys([*by.order, *by.entity]))
     return features, lake.read_batches(use_case.table.name, version.source_snapshot_id, named)
 
 

@@ -15,7 +15,7 @@ from lakeloop.domain.dialects import SPARK, Dialect
 from lakeloop.domain.encoding import source_columns
 from lakeloop.domain.errors import UserError
 from lakeloop.domain.feature_rows import LABEL_COLUMN, SLICE_PREFIX
-from lakeloop.domain.features import FeatureSpec, FeatureType, alike_but_for_case, feature_hash
+from lakeloop.domain.features import FeatureSpec, FeatureType, case_problem, feature_hash
 from lakeloop.domain.labels import label_sql, unknown_label_sql
 from lakeloop.domain.past_columns import PastColumns, past_columns
 from lakeloop.domain.plan import Plan
@@ -298,12 +298,8 @@ def _check_columns(use_case: UseCase, source: Mapping[str, str]) -> None:
 
 def _check_names(use_case: UseCase, source: Mapping[str, str]) -> None:
     """Each name means one column: of the rows that are read, and of the feature table."""
-    if alike := alike_but_for_case(read_columns(use_case, source)):
-        raise UserError(
-            f"columns {' and '.join(map(repr, alike))} differ by case only, which SQL does not see",
-            where=use_case.table.name,
-            fix="rename one of them",
-        )
+    if problem := case_problem(read_columns(use_case, source)):
+        raise UserError(f"columns {problem}", where=use_case.table.name, fix="rename one of them")
     ordering = use_case.table.order
     features = [f.name for f in use_case.features]
     own = [
@@ -317,11 +313,8 @@ def _check_names(use_case: UseCase, source: Mapping[str, str]) -> None:
             where="features" if own[0] in features else "table.key",
             fix="give it another name" + (": {name: OTHER, column: NAME}" if own[0] in features else ""),
         )
-    if alike := alike_but_for_case(dict.fromkeys([*ordering, *features])):
-        names = " and ".join(map(repr, alike))
-        raise UserError(
-            f"{names} differ by case only, which SQL does not see", where="features", fix="give another name"
-        )
+    if problem := case_problem(dict.fromkeys([*ordering, *features])):
+        raise UserError(problem, where="features", fix="give another name")
 
 
 def _feature_type(feature: FeatureSpec, source: Mapping[str, str], label: str) -> FeatureType:

@@ -181,6 +181,12 @@ def alike_but_for_case(names: Iterable[str]) -> tuple[str, ...]:
     return next((tuple(same) for same in by_lower.values() if len(same) > 1), ())
 
 
+def case_problem(names: Iterable[str]) -> str:
+    """The same, as the beginning of an error; empty where none do."""
+    alike = " and ".join(map(repr, alike_but_for_case(names)))
+    return f"{alike} differ by case only, which SQL does not see" if alike else ""
+
+
 def named_features(features: Iterable[FeatureSpec]) -> dict[str, FeatureSpec]:
     """Features by name.
 
@@ -192,10 +198,8 @@ def named_features(features: Iterable[FeatureSpec]) -> dict[str, FeatureSpec]:
         if feature.name in by_name:
             raise ValueError(f"features: {feature.name!r} is declared twice")
         by_name[feature.name] = feature
-    if alike := alike_but_for_case(by_name):
-        raise ValueError(
-            f"features: {' and '.join(map(repr, alike))} differ by case only, which SQL does not see"
-        )
+    if problem := case_problem(by_name):
+        raise ValueError(f"features: {problem}")
     return by_name
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from lakeloop.domain.base import Frozen, canonical_json, sha256_hex
 from lakeloop.domain.drift_policy import DriftPolicy
 from lakeloop.domain.engines import Engine
-from lakeloop.domain.features import FeatureSpec, alike_but_for_case, named_features
+from lakeloop.domain.features import FeatureSpec, case_problem, named_features
 from lakeloop.domain.model_pods import ModelPods
 from lakeloop.domain.partitions import partition_problem
 from lakeloop.domain.spark_resources import SparkResources
@@ -318,8 +318,8 @@ class UseCase(Frozen):
             unfit.append(f"label.column: {self.label.column!r} is a {declared[self.label.column]}, no label")
         partitions = (partition_problem(entry, declared) for entry in self.table.partition_by)
         unfit += [f"table.partition_by: {problem}" for problem in partitions if problem]
-        alike = " and ".join(map(repr, alike_but_for_case(declared)))
-        same = [f"table.columns: {alike} differ by case only, which SQL does not see"] if alike else []
+        alike = case_problem(declared)
+        same = [f"table.columns: {alike}"] if alike else []
         return missing + timeless + made + unfit + same
 
     def _leaks(self) -> list[str]:

@@ -21,6 +21,11 @@ class LatestBy:
     event_time: str
     features: tuple[str, ...]
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Event time, then the other columns of the key, each once: the latest row is the last one by them."""
+        return tuple(dict.fromkeys([self.event_time, *self.key]))
+
 
 class LatestFeatures(Protocol):
     """In process; what does not fit into memory goes to disk."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Sequence
+from typing import Any, TextIO
 
 from lakeloop.domain.errors import UserError
+from lakeloop.domain.features import alike_but_for_case
 
 _DELIMITERS = (",", ";", "\t", "|")
 
@@ -27,8 +29,7 @@ def check_header(kind: str, path: str, delimiter: str, read: Sequence[str]) -> N
         _check_json_lines(path)
         return
     names = _csv_header(path, delimiter) if kind == "csv" else _parquet_names(path)
-    repeated = [name for name in names if sum(n.lower() == name.lower() for n in names) > 1]
-    if repeated:
+    if repeated := alike_but_for_case(names):
         raise UserError(
             f"columns {' and '.join(map(repr, repeated))} have one name in SQL, which does not see case",
             where=path,
@@ -60,15 +61,19 @@ def unreadable(error: Exception, kind: str, path: str) -> UserError:
     return UserError(f"cannot be read as {kind}: {text.splitlines()[0]}", where=path, fix="correct the file")
 
 
+def _opened(path: str) -> TextIO:
+    opened: Any = gzip.open if path.endswith(".gz") else open
+    file: TextIO = opened(path, "rt", encoding="utf-8-sig", newline="")
+    return file
+
+
 def _csv_header(path: str, delimiter: str) -> list[str]:
-    opened = gzip.open if path.endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+    with _opened(path) as file:
         return next(csv.reader(file, delimiter=delimiter), [])
 
 
 def _check_json_lines(path: str) -> None:
-    opened = gzip.open if path.endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8-sig") as file:
+    with _opened(path) as file:
         if file.read(1000).lstrip().startswith("["):
             raise UserError(
                 "this is a JSON array", where=path, fix="write one object a line, without the array"

@@ -46,12 +46,11 @@ class DuckdbLatestFeatures:
 
 def latest_sql(by: LatestBy, *, joined: bool) -> str:
     """Entity columns, event time and features of the latest row of each entity."""
-    order = tuple(dict.fromkeys([by.event_time, *by.key]))
     entity = [f"{'s' if joined else 'f'}.{_quoted(c)}" for c in by.entity]
-    on = " AND ".join(f"f.{_quoted(c)} IS NOT DISTINCT FROM s.{_quoted(c)}" for c in order)
+    on = " AND ".join(f"f.{_quoted(c)} IS NOT DISTINCT FROM s.{_quoted(c)}" for c in by.order)
     tables = f"feature_rows f JOIN source_rows s ON {on}" if joined else "feature_rows f"
     wanted = [*entity, f"f.{_quoted(by.event_time)}", *(f"f.{_quoted(c)}" for c in by.features)]
-    newest = ", ".join(f"f.{_quoted(c)} DESC NULLS LAST" for c in order)
+    newest = ", ".join(f"f.{_quoted(c)} DESC NULLS LAST" for c in by.order)
     return (
         f"SELECT {', '.join(wanted)} FROM {tables} "  # noqa: S608 - quoted names of the use case
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(entity)} ORDER BY {newest}) = 1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lakeloop.adapters.iceberg.catalog import reachable
 from lakeloop.adapters.iceberg.lake import IcebergLake
 from lakeloop.domain.errors import ConflictError, LakeloopError
+from lakeloop.domain.partitions import transform_of
 from lakeloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd"}
-_TRANSFORM = re.compile(r"^\s*(\w+)\s*\(\s*(?:(\d+)\s*,\s*)?`?([^`,()]+)`?\s*\)\s*$")
-_NAMES = {"years": "year", "months": "month", "days": "day", "hours": "hour"}
+_KINDS = {"year", "month", "day", "hour", "identity", "void"}
 _BY_ICEBERG = {"bigint": "long", "timestamp": "timestamptz", "timestamp_ntz": "timestamp"}
 _WITH_RUST = {"bucket", "truncate"}
 
@@ -118,13 +117,12 @@ def _spec(schema: Schema, partition_by: tuple[str, ...]) -> Any:
 
     fields = []
     for number, text in enumerate(partition_by):
-        found = _TRANSFORM.match(text)
-        name, width, column = found.groups() if found else ("identity", None, text.strip().strip("`"))
-        kind = _NAMES.get(name, name)
-        _check_transform(kind, text)
-        source = schema.find_field(column).field_id
-        transform: Any = parse_transform(f"{kind}[{width}]" if width else kind)
-        label = column if kind == "identity" else f"{column}_{kind}"
+        asked = transform_of(text)
+        _check_transform(asked.kind, text)
+        source = schema.find_field(asked.column).field_id
+        named = asked.kind if asked.width is None else f"{asked.kind}[{asked.width}]"
+        transform: Any = parse_transform(named)
+        label = asked.column if asked.kind == "identity" else f"{asked.column}_{asked.kind}"
         fields.append(PartitionField(source, 1000 + number, transform, label))
     return PartitionSpec(*fields)
 
@@ -132,5 +130,5 @@ def _spec(schema: Schema, partition_by: tuple[str, ...]) -> Any:
 def _check_transform(kind: str, where: str) -> None:
     if kind in _WITH_RUST and find_spec("pyiceberg_core") is None:
         raise NotInProcessError(f"pyiceberg cannot write the partition transform {kind} here", where=where)
-    if kind not in {*_WITH_RUST, *_NAMES.values(), "identity", "void"}:
+    if kind not in _WITH_RUST | _KINDS:
         raise NotInProcessError(f"pyiceberg does not know the partition transform {kind}", where=where)

@@ -25,11 +25,11 @@ def test_a_moment_may_be_the_unique_key(landing: Landing) -> None:
     assert landing.ids() == list(range(9))
 
 
-@pytest.mark.parametrize("extra", ["Amount", "ID"])
+@pytest.mark.parametrize("extra", ["Amount", "ID", "More,more,Amount"])
 def test_a_column_beside_one_of_its_name_in_another_case_is_refused(landing: Landing, extra: str) -> None:
     """SQL would read one for the other: the values of `Amount` would land as `amount`."""
     landing.changes = {"expectations": {"extra_columns": "drop"}}
-    lines = [f"99.5,{line}" for line in rows(0, 9)]
+    lines = ["99.5," * len(extra.split(",")) + line for line in rows(0, 9)]
     with pytest.raises(UserError, match="differ by case only"):
         landing.publish(landing.batch("one", lines, f"{extra},{HEADER}"))
     assert landing.state is None

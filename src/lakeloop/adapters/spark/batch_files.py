@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from lakeloop.domain.batch import Batch
 from lakeloop.domain.errors import UserError
-from lakeloop.domain.features import alike_but_for_case
+from lakeloop.domain.features import case_problem
 from lakeloop.domain.use_case import ColumnType, FilesSource, UseCase
 
 _HEADER_BYTES = 2**20
@@ -75,14 +75,9 @@ def check_names(use_case: UseCase, columns: Iterable[str], where: str) -> None:
     extra = [c for c in found if c not in declared]
     if repeated:
         raise UserError(f"column {repeated[0]!r} is there twice", where=where, fix="name each column once")
-    alike = alike_but_for_case(found)
-    if alike and set(alike) & set(declared):
-        names = " and ".join(map(repr, alike))
-        raise UserError(
-            f"columns {names} differ by case only, which SQL does not see",
-            where=where,
-            fix="rename one of them",
-        )
+    taken = {c.lower() for c in declared}
+    if problem := case_problem(c for c in found if c.lower() in taken):
+        raise UserError(f"columns {problem}", where=where, fix="rename one of them")
     if missing:
         names = ", ".join(map(repr, missing))
         raise UserError(
